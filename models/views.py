@@ -1,0 +1,107 @@
+"""The view of a camera: a fixed square window of its undistorted image, at heatmap scale."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.distortion import distort, undistort
+from models.errors import InvalidRig
+
+if TYPE_CHECKING:
+    from models.rig import Camera
+
+Array = NDArray[np.float64]
+HEATMAP_SIZE = 64
+_MAX_TANGENT = 5.0  # a pinhole window wider than 79° off axis spends its pixels on stretched corners
+_MIN_SIDE = 1e-3
+
+
+@dataclass(frozen=True)
+class View:
+    """Similarity from normalised undistorted coordinates (x/z, y/z, 1) to heatmap pixels, ``K`` [3, 3]."""
+
+    K: Array
+
+    @property
+    def scale(self) -> float:
+        """Heatmap pixels per unit of normalised coordinates: the view's focal length."""
+        return float(np.hypot(self.K[0, 0], self.K[1, 0]))
+
+    @property
+    def roll(self) -> float:
+        """Rotation of the window in the image plane, in radians."""
+        return float(np.arctan2(self.K[1, 0], self.K[0, 0]))
+
+    def apply(self, normalised: Array) -> Array:
+        """Normalised coordinates [..., 2] → heatmap pixels [..., 2]."""
+        return normalised @ self.K[:2, :2].T + self.K[:2, 2]
+
+    def invert(self, points: Array) -> Array:
+        """Heatmap pixels [..., 2] → normalised coordinates [..., 2]."""
+        return (points - self.K[:2, 2]) @ np.linalg.inv(self.K[:2, :2]).T
+
+
+def view_of(camera: "Camera", up: Array | None, volume: tuple[Array, Array] | None) -> View:
+    """The smallest upright square window that holds the projected volume, or else the whole image."""
+    border = image_border(camera)
+    window = border if volume is None else _inside(_volume_corners(camera, volume), border)
+    turn = _upright(camera, up, volume)
+    turned = window @ turn.T
+    low, high = turned.min(0), turned.max(0)
+    side = float((high - low).max())
+    if side < _MIN_SIDE:
+        raise InvalidRig(f"The capture volume lies outside the image of camera {camera.id!r}.", at="volume")
+    scale = HEATMAP_SIZE / side
+    K = np.eye(3)
+    K[:2, :2] = scale * turn
+    K[:2, 2] = (HEATMAP_SIZE - 1) / 2 - scale * (low + high) / 2
+    return View(K)
+
+
+def image_border(camera: "Camera", samples: int = 33) -> Array:
+    """Points along the undistorted image's border in normalised coordinates [4·samples, 2]."""
+    x, y = (-0.5, camera.width - 0.5), (-0.5, camera.height - 0.5)
+    along_x, along_y = np.linspace(*x, samples), np.linspace(*y, samples)
+    pixels = np.concatenate(
+        [np.column_stack([along_x, np.full(samples, edge)]) for edge in y]
+        + [np.column_stack([np.full(samples, edge), along_y]) for edge in x]
+    )
+    points = undistort(camera, pixels)
+    honest = np.linalg.norm(distort(camera, points) - pixels, axis=1) < 1.0  # beyond its range the model folds over
+    kept = points[honest & np.isfinite(points).all(1)]
+    if len(kept) < samples:
+        raise InvalidRig("The distortion cannot be undone over most of the image's border.", at="dist")
+    return np.clip(kept, -_MAX_TANGENT, _MAX_TANGENT)
+
+
+def _volume_corners(camera: "Camera", volume: tuple[Array, Array]) -> Array:
+    corners = np.array(list(product(*np.stack(volume, axis=1)))) @ camera.R.T + camera.t
+    depth = corners[:, 2]
+    if (depth <= 0).all():
+        raise InvalidRig(f"The capture volume lies behind camera {camera.id!r}.", at="volume")
+    if (depth <= 1e-6 * np.abs(corners).max()).any():  # the camera stands inside the volume: it fills the image
+        return np.array([[-_MAX_TANGENT, -_MAX_TANGENT], [_MAX_TANGENT, _MAX_TANGENT]])
+    return corners[:, :2] / corners[:, 2:]
+
+
+def _inside(points: Array, border: Array) -> Array:
+    return np.clip(points, border.min(0), border.max(0))
+
+
+def _upright(camera: "Camera", up: Array | None, volume: tuple[Array, Array] | None) -> Array:
+    """Rotation [2, 2] that turns the world's up to the image's up, seen at the volume's centre or the optical axis."""
+    if up is None:
+        return np.eye(2)
+    direction = camera.R @ (up / np.linalg.norm(up))
+    centre = np.zeros(2)
+    if volume is not None:
+        point = camera.R @ (volume[0] + volume[1]) / 2 + camera.t
+        centre = point[:2] / point[2] if point[2] > 0 else centre
+    x, y = direction[:2] - centre * direction[2]
+    length = float(np.hypot(x, y))
+    if length < 0.05:  # looking straight down: no direction is up
+        return np.eye(2)
+    return np.array([[-y, x], [-x, -y]]) / length
