@@ -1,0 +1,53 @@
+"""What an endpoint may ask for: settings, sessions, artifacts, the queue, a page of a list."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.orm import Session
+
+from app.artifacts import ArtifactStore
+from app.db import Database
+from app.queue import JobQueue
+from app.settings import Settings
+
+
+def get_settings(request: Request) -> Settings:
+    """The settings that the application was made with."""
+    return request.app.state.settings
+
+
+def get_database(request: Request) -> Database:
+    """The database, for an endpoint that opens its own short sessions."""
+    return request.app.state.db
+
+
+def get_artifacts(request: Request) -> ArtifactStore:
+    """The artifact store."""
+    return request.app.state.artifacts
+
+
+def get_queue(request: Request) -> JobQueue:
+    """The job queue."""
+    return request.app.state.queue
+
+
+def get_session(database: Annotated[Database, Depends(get_database)]) -> Iterator[Session]:
+    """A session that the edge commits once, before the response is sent."""
+    with database.session() as session:
+        yield session
+
+
+def get_read_session(database: Annotated[Database, Depends(get_database)]) -> Iterator[Session]:
+    """A session for an endpoint that only reads."""
+    with database.read_session() as session:
+        yield session
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+DatabaseDep = Annotated[Database, Depends(get_database)]
+ArtifactsDep = Annotated[ArtifactStore, Depends(get_artifacts)]
+QueueDep = Annotated[JobQueue, Depends(get_queue)]
+# scope="function" ends the dependency, and so commits, before the response leaves.
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+ReadSessionDep = Annotated[Session, Depends(get_read_session, scope="function")]

@@ -1,0 +1,89 @@
+"""Everything a deployment may choose, read once from the environment with the prefix ``RIGFUSE_``."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import ByteSize, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
+
+
+class Settings(BaseSettings):
+    """Settings of one process; paths and addresses that are left empty follow from ``data_dir``."""
+
+    model_config = SettingsConfigDict(env_prefix="RIGFUSE_", extra="ignore", frozen=True)
+
+    environment: Literal["embedded", "production"] = "production"
+    data_dir: Path = Path(".rigfuse")
+    database_url: str = ""
+    broker_url: str = "redis://127.0.0.1:6379/0"
+    artifacts_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    log_format: Literal["json", "console"] = "json"
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int | None = Field(default=None, ge=1)
+    backbone_manifest: Path | None = None
+    engine_cache: int = Field(default=8, ge=1, description="loaded checkpoints kept in memory")
+
+    max_json_bytes: ByteSize = ByteSize(4 * MEBIBYTE)
+    max_upload_bytes: ByteSize = ByteSize(4 * GIBIBYTE)
+    max_labels_bytes: ByteSize = ByteSize(64 * MEBIBYTE)
+    max_unpacked_bytes: ByteSize = ByteSize(8 * GIBIBYTE)
+    max_compression_ratio: int = Field(default=200, ge=1)
+    max_image_pixels: int = Field(default=64_000_000, ge=1)
+    max_capture_frames: int = Field(default=2000, ge=1)
+    max_pose_frames: int = Field(default=64, ge=1)
+
+    lease_s: float = Field(default=60.0, gt=0)
+    heartbeat_s: float = Field(default=10.0, gt=0)
+    sweep_s: float = Field(default=15.0, gt=0)
+    max_attempts: int = Field(default=3, ge=1)
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("database_url")
+    @classmethod
+    def _name_the_driver(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        return f"postgresql+psycopg://{rest}" if separator and scheme in {"postgres", "postgresql"} else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_data_dir(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            data_dir = Path(values.get("data_dir") or ".rigfuse").expanduser().resolve()
+            values["database_url"] = values.get("database_url") or f"sqlite:///{data_dir}/rigfuse.db"
+            values["artifacts_url"] = values.get("artifacts_url") or (data_dir / "artifacts").as_uri()
+        return values
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Where a request's upload lies while it is checked; emptied when the request ends."""
+        return self.data_dir / "uploads"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in LOOPBACK_HOSTS
+
+    @property
+    def database_kind(self) -> str:
+        """The database's family without user, password or host, for logs."""
+        return urlsplit(self.database_url).scheme.partition("+")[0]
