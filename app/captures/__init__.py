@@ -1,0 +1,1 @@
+"""Captures: sealed, validated sets of labelled frames."""

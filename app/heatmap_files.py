@@ -1,0 +1,188 @@
+"""Precomputed heatmaps as an npz: headers are checked before data are read, and nothing is ever unpickled."""
+
+import math
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from app.archives import Archive, ArchiveLimits, open_archive
+from app.errors import UploadTooLarge
+from app.settings import Settings
+from models.errors import InvalidHeatmaps
+from models.heatmap import HEATMAP_SIZE
+from models.rig import Rig
+
+PART = "heatmaps"
+LARGEST_VALUE = 1000.0
+MAX_FRAME_NAME = 128
+_MAX_MEMBERS = 16
+_MAX_HEADER = 4096
+_CHUNK_BYTES = 8 << 20
+_MAX_NAMES_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a .npy member says of itself; ``at`` is its place in messages."""
+
+    at: str
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[np.generic]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class HeatmapFile:
+    """A checked npz: the frames' names, and for each of the rig's cameras its place in the file."""
+
+    path: Path
+    frames: tuple[str, ...]
+    camera_order: tuple[int, ...]
+    limits: ArchiveLimits
+
+    def load(self) -> NDArray[np.float32]:
+        """The heatmaps in the order of the rig's cameras, float32 [F, V, J, 64, 64]."""
+        with open_archive(self.path, PART, self.limits) as archive, _member(archive, PART) as (handle, header):
+            flat = np.frombuffer(handle.read(header.nbytes), header.dtype)
+        array = flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
+        if self.camera_order != tuple(range(len(self.camera_order))):
+            array = array[:, self.camera_order]
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def check_heatmaps(path: Path, rig: Rig, settings: Settings, max_frames: int) -> HeatmapFile:
+    """Check the npz at ``path`` against the rig, reading its values in bounded memory.
+
+    Raises InvalidHeatmaps (or another InvalidInput) that names the array at fault.
+    """
+    limits = ArchiveLimits(_MAX_MEMBERS, settings.max_unpacked_bytes)
+    with open_archive(path, PART, limits) as archive:
+        frames = _names(archive, "frames")
+        order = _camera_order(rig, _names(archive, "cameras"))
+        if len(frames) > max_frames:
+            raise UploadTooLarge(
+                f"{len(frames)} frames came; at most {max_frames} are taken in one request.",
+                at="heatmaps.frames",
+                code="too_many_frames",
+            )
+        with _member(archive, PART) as (handle, header):
+            _check_shape(header, rig, len(frames))
+            _check_values(handle, header)
+    return HeatmapFile(path, frames, order, limits)
+
+
+@contextmanager
+def _member(archive: Archive, name: str) -> Iterator[tuple[IO[bytes], _Header]]:
+    """Open one array of the archive, positioned after its header."""
+    found = [info for info in archive.files if info.filename == f"{name}.npy"]
+    if not found:
+        listed = ", ".join(sorted(Path(info.filename).stem for info in archive.files)) or "none"
+        raise InvalidHeatmaps(f"The npz has no array {name!r}; it has {listed}.", at=f"heatmaps.{name}")
+    with archive.open(found[0]) as handle:
+        yield handle, _read_header(handle, f"heatmaps.{name}", found[0])
+
+
+def _read_header(handle: IO[bytes], at: str, info: zipfile.ZipInfo) -> _Header:
+    try:
+        version = npy.read_magic(handle)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(handle, max_header_size=_MAX_HEADER)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise InvalidHeatmaps(f"{info.filename!r} has no readable .npy header.", at=at) from error
+    header = _Header(at, shape, fortran, dtype)
+    if dtype.hasobject:
+        raise InvalidHeatmaps(
+            f"{info.filename!r} holds Python objects, which are never read. "
+            "Save plain numbers, and names as np.array([...], dtype='U').",
+            at=at,
+            code="pickled_npz",
+        )
+    if handle.tell() + header.nbytes != info.file_size:
+        raise InvalidHeatmaps(f"{info.filename!r} is not as long as its header says.", at=at)
+    return header
+
+
+def _names(archive: Archive, name: str) -> tuple[str, ...]:
+    with _member(archive, name) as (handle, header):
+        if header.dtype.kind not in "US" or len(header.shape) != 1:
+            raise InvalidHeatmaps(
+                f"{name!r} must be a one-dimensional array of strings; it is {header.dtype} {header.shape}.",
+                at=header.at,
+            )
+        if header.nbytes > _MAX_NAMES_BYTES:
+            raise UploadTooLarge(f"{name!r} holds too many or too long names.", at=header.at)
+        array = np.frombuffer(handle.read(header.nbytes), header.dtype) if header.nbytes else ()
+        try:
+            names = tuple(str(n.decode()) if isinstance(n, bytes) else str(n) for n in array)
+        except UnicodeDecodeError as error:
+            raise InvalidHeatmaps(f"{name!r} holds a name that is not UTF-8.", at=header.at) from error
+    _check_names(names, name, header)
+    return names
+
+
+def _check_names(names: tuple[str, ...], name: str, header: _Header) -> None:
+    if not names or len(names) != header.shape[0]:
+        raise InvalidHeatmaps(f"{name!r} is empty.", at=header.at)
+    for index, text in enumerate(names):
+        if not text or len(text) > MAX_FRAME_NAME or not text.isprintable():
+            raise InvalidHeatmaps(f"{name}[{index}] is empty, too long or not printable.", at=f"{header.at}[{index}]")
+    if len(set(names)) != len(names):
+        twice = next(text for text in names if names.count(text) > 1)
+        raise InvalidHeatmaps(f"{name!r} has {twice!r} twice.", at=header.at)
+
+
+def _camera_order(rig: Rig, cameras: tuple[str, ...]) -> tuple[int, ...]:
+    known = [camera.id for camera in rig.cameras]
+    for camera in cameras:
+        if camera not in known:
+            raise InvalidHeatmaps(
+                f"There are heatmaps of camera {camera!r}, which this rig does not have. It has {', '.join(known)}.",
+                at="heatmaps.cameras",
+                code="unknown_camera",
+            )
+    missing = [camera for camera in known if camera not in cameras]
+    if missing:
+        raise InvalidHeatmaps(
+            f"There are no heatmaps of {', '.join(missing)}; every camera of the rig is needed.",
+            at="heatmaps.cameras",
+            code="missing_camera",
+        )
+    return tuple(cameras.index(camera) for camera in known)
+
+
+def _check_shape(header: _Header, rig: Rig, frames: int) -> None:
+    if header.dtype.kind != "f" or header.dtype.itemsize not in (2, 4):
+        raise InvalidHeatmaps(f"heatmaps must be float16 or float32; they are {header.dtype}.", at=header.at)
+    expected = (frames, len(rig.cameras), len(rig.skeleton.joints), HEATMAP_SIZE, HEATMAP_SIZE)
+    if header.shape != expected:
+        raise InvalidHeatmaps(
+            f"heatmaps has shape {header.shape}; {frames} frames, this rig's {expected[1]} cameras "
+            f"and the {expected[2]} joints of {rig.joints} need {expected}.",
+            at=header.at,
+        )
+
+
+def _check_values(handle: IO[bytes], header: _Header) -> None:
+    per_frame = math.prod(header.shape[1:])
+    count = max(1, _CHUNK_BYTES // header.dtype.itemsize)
+    for start in range(0, math.prod(header.shape), count):
+        values = np.frombuffer(handle.read(count * header.dtype.itemsize), header.dtype)
+        # One pass in the common case: a NaN fails this comparison too.
+        if not -LARGEST_VALUE <= values.min() <= values.max() <= LARGEST_VALUE:
+            bad = int(np.argmin(np.abs(values) <= LARGEST_VALUE))
+            where = "" if header.fortran else f" in frame {(start + bad) // per_frame}"
+            raise InvalidHeatmaps(
+                f"heatmaps holds {values[bad]}{where}: values must be finite, and of the order of 0 to 1.",
+                at=header.at,
+            )

@@ -1,0 +1,1 @@
+"""Poses: synchronised frames in, fused heatmaps, 2D and 3D joints out."""

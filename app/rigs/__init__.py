@@ -1,0 +1,1 @@
+"""Rigs: registering, reading and archiving calibrated sets of cameras."""
