@@ -1,0 +1,1 @@
+"""Adaptations: the jobs that turn a capture into a checkpoint."""

@@ -1,0 +1,78 @@
+"""The end of an adaptation that succeeded: one transaction, so that it happens wholly, and once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.adaptations.leases import Claim, LeaseLost, holds
+from app.adaptations.states import State, move
+from app.checkpoints.activation import Action, activate, locked_rig
+from app.tables import AdaptationRow, CheckpointRow, new_id, utc_now
+from models.errors import Cancelled
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an adaptation made; the bytes lie in the artifact store already."""
+
+    artifact_sha256: str
+    size_bytes: int
+    manifest: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    promoted: bool
+    reason: str
+
+
+def succeed(session: Session, held: Claim, result: Result) -> str:
+    """Record the checkpoint, the metrics and the state, and serve with the checkpoint when it is promoted.
+
+    Raises LeaseLost where the claim is no longer good and Cancelled where a person asked the adaptation to stop; then
+    nothing is recorded.
+    """
+    job = session.get_one(AdaptationRow, held.adaptation_id)
+    checkpoint_id = new_id("ckp")
+    ended = move(
+        session,
+        job.id,
+        State.RUNNING,
+        State.SUCCEEDED,
+        holds(held),
+        AdaptationRow.cancel_requested.is_(False),
+        event={"stage": "done", "progress": 1.0, "checkpoint": checkpoint_id, "promoted": result.promoted},
+        stage="done",
+        progress=1.0,
+        eta_s=0.0,
+        metrics=dict(result.metrics),
+        lease_owner=None,
+        lease_expires_at=None,
+        finished_at=utc_now(),
+    )
+    if not ended:
+        session.refresh(job)
+        raise Cancelled("cancelled by request") if job.cancel_requested else LeaseLost(job.id)
+    session.add(_checkpoint_row(checkpoint_id, job, result))
+    session.flush()
+    session.refresh(job)
+    job.checkpoint_id = checkpoint_id
+    rig = locked_rig(session, job.rig_id)
+    if result.promoted and rig is not None and rig.archived_at is None:
+        activate(session, rig, checkpoint_id, Action.PROMOTED)
+    return checkpoint_id
+
+
+def _checkpoint_row(checkpoint_id: str, job: AdaptationRow, result: Result) -> CheckpointRow:
+    return CheckpointRow(
+        id=checkpoint_id,
+        rig_id=job.rig_id,
+        adaptation_id=job.id,
+        capture_id=job.capture_id,
+        method=job.method,
+        seed=job.seed,
+        artifact_sha256=result.artifact_sha256,
+        size_bytes=result.size_bytes,
+        manifest=dict(result.manifest),
+        promoted=result.promoted,
+        reason=result.reason,
+    )

@@ -1,0 +1,90 @@
+"""The endpoints of adaptations."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response, status
+from fastapi.responses import StreamingResponse
+from sqlalchemy import select
+
+from app.adaptations import events, service
+from app.adaptations.schemas import Adaptation, AdaptationRequest
+from app.adaptations.states import State
+from app.deps import DatabaseDep, QueueDep, ReadSessionDep, SessionDep
+from app.pagination import Page, PageDep, fetch_page
+from app.tables import AdaptationRow
+
+router = APIRouter(tags=["adaptations"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=200, description="a retry with the same key answers the same adaptation"),
+]
+
+
+@router.post("/rigs/{rig_id}/adaptations", status_code=status.HTTP_202_ACCEPTED)
+def create_adaptation(
+    rig_id: str,
+    request: AdaptationRequest,
+    *,
+    response: Response,
+    session: SessionDep,
+    queue: QueueDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Adaptation:
+    """Learn a fusion checkpoint for the rig from a capture, in the background."""
+    row = service.create(session, queue, rig_id, request, idempotency_key)
+    response.headers["Location"] = f"/v1/adaptations/{row.id}"
+    return Adaptation.of(row)
+
+
+@router.get("/adaptations")
+def list_adaptations(
+    session: ReadSessionDep,
+    page: PageDep,
+    state: Annotated[State | None, Query(description="only those in this state")] = None,
+    rig: Annotated[str | None, Query(description="only those of this rig")] = None,
+) -> Page[Adaptation]:
+    """Adaptations, the newest first."""
+    statement = select(AdaptationRow)
+    if state is not None:
+        statement = statement.where(AdaptationRow.state == state)
+    if rig is not None:
+        statement = statement.where(AdaptationRow.rig_id == rig)
+    rows, next_cursor = fetch_page(session, statement, page, table=AdaptationRow)
+    return Page(items=[Adaptation.of(row) for row in rows], next_cursor=next_cursor)
+
+
+@router.get("/adaptations/{adaptation_id}")
+def get_adaptation(adaptation_id: str, session: ReadSessionDep) -> Adaptation:
+    """How an adaptation stands, and when it has finished, what it measured."""
+    return Adaptation.of(service.find(session, adaptation_id))
+
+
+@router.post("/adaptations/{adaptation_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
+def cancel_adaptation(adaptation_id: str, session: SessionDep) -> Adaptation:
+    """Stop an adaptation: at once where it waits, at its next step where it runs."""
+    return Adaptation.of(service.cancel(session, adaptation_id))
+
+
+@router.get(
+    "/adaptations/{adaptation_id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, 204: {"description": "nothing follows"}},
+)
+def follow_adaptation(
+    adaptation_id: str,
+    database: DatabaseDep,
+    last_event_id: Annotated[str | None, Header(description="go on after this event")] = None,
+) -> Response:
+    """Follow an adaptation as server-sent events; the stream ends when the adaptation has."""
+    with database.read_session() as session:
+        service.find(session, adaptation_id)
+    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 19 else 0
+    if after and events.is_over(database, adaptation_id, after):
+        # 204 tells a browser's EventSource to stop connecting again.
+        return Response(status_code=status.HTTP_204_NO_CONTENT)
+    return StreamingResponse(
+        events.stream(database, adaptation_id, after),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )

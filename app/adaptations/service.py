@@ -1,0 +1,106 @@
+"""Asking for an adaptation and asking it to stop: what the API does, as opposed to the worker."""
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.adaptations.schemas import AdaptationRequest
+from app.adaptations.states import FINISHED, State, change, move, record
+from app.db import after_commit
+from app.errors import Conflict, NotFound
+from app.queue import JobQueue
+from app.tables import AdaptationRow, CaptureRow, RigRow, new_id, utc_now
+from models.methods import validate_options
+
+
+def create(
+    session: Session, queue: JobQueue, rig_id: str, request: AdaptationRequest, idempotency_key: str | None
+) -> AdaptationRow:
+    """Queue an adaptation and wake a worker once it is committed.
+
+    The same ``idempotency_key`` with the same request answers the adaptation that it made the first time.
+    """
+    validate_options(request.method, request.options)
+    if idempotency_key is not None and (earlier := _by_key(session, idempotency_key)):
+        return _same(earlier, rig_id, request)
+    _check_rig_and_capture(session, rig_id, request.capture)
+    row = AdaptationRow(
+        id=new_id("ada"),
+        rig_id=rig_id,
+        capture_id=request.capture,
+        method=request.method,
+        seed=request.seed,
+        options=request.options,
+        state=State.QUEUED,
+        idempotency_key=idempotency_key,
+    )
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:
+        earlier = _by_key(session, idempotency_key) if idempotency_key is not None else None
+        if earlier is None:
+            raise
+        return _same(earlier, rig_id, request)
+    record(session, row.id, State.QUEUED, {"state": State.QUEUED, "stage": "queued", "progress": 0.0})
+    after_commit(session, lambda: queue.enqueue_adaptation(row.id))
+    return row
+
+
+def find(session: Session, adaptation_id: str) -> AdaptationRow:
+    """The adaptation of that id; raises NotFound."""
+    row = session.get(AdaptationRow, adaptation_id)
+    if row is None:
+        raise NotFound(f"There is no adaptation {adaptation_id!r}.", code="adaptation_not_found")
+    return row
+
+
+def cancel(session: Session, adaptation_id: str) -> AdaptationRow:
+    """Cancel at once what waits; ask what runs to stop at its next step. Raises Conflict where it has finished."""
+    find(session, adaptation_id)
+    query = select(AdaptationRow).where(AdaptationRow.id == adaptation_id).with_for_update()
+    row = session.scalars(query.execution_options(populate_existing=True)).one()
+    if row.state in FINISHED:
+        raise Conflict(f"The adaptation has already {_ended(row.state)}.", code="adaptation_finished")
+    if row.state == State.QUEUED:
+        move(session, row.id, State.QUEUED, State.CANCELLED, stage="cancelled", finished_at=utc_now())
+    elif not row.cancel_requested:
+        change(session, row.id, cancel_requested=True)
+        record(session, row.id, "cancel_requested", {"state": row.state, "stage": row.stage, "progress": row.progress})
+    session.refresh(row)
+    return row
+
+
+def _ended(state: str) -> str:
+    return "been cancelled" if state == State.CANCELLED else state
+
+
+def _by_key(session: Session, key: str) -> AdaptationRow | None:
+    return session.scalars(select(AdaptationRow).where(AdaptationRow.idempotency_key == key)).one_or_none()
+
+
+def _same(earlier: AdaptationRow, rig_id: str, request: AdaptationRequest) -> AdaptationRow:
+    then = (earlier.rig_id, earlier.capture_id, earlier.method, earlier.seed, earlier.options)
+    if then != (rig_id, request.capture, request.method, request.seed, request.options):
+        raise Conflict(
+            "This Idempotency-Key came before with another request; use a new key for a new request.",
+            at="header.idempotency-key",
+            code="idempotency_key_reused",
+        )
+    return earlier
+
+
+def _check_rig_and_capture(session: Session, rig_id: str, capture_id: str) -> None:
+    rig, capture = session.get(RigRow, rig_id), session.get(CaptureRow, capture_id)
+    if rig is None:
+        raise NotFound(f"There is no rig {rig_id!r}.", code="rig_not_found")
+    if rig.archived_at is not None:
+        raise Conflict(f"The rig {rig_id!r} is archived and takes no new adaptations.", code="rig_archived")
+    if capture is None:
+        raise NotFound(f"There is no capture {capture_id!r}.", at="capture", code="capture_not_found")
+    if capture.rig_id != rig_id:
+        raise Conflict(
+            f"The capture {capture_id!r} was made with the rig {capture.rig_id!r}, not with {rig_id!r}.",
+            at="capture",
+            code="capture_of_another_rig",
+        )

@@ -1,0 +1,59 @@
+"""Wakes the workers: a message is a task's name and an id, and the job's row is the truth."""
+
+import structlog
+from celery import Celery
+from kombu import Connection
+from kombu.exceptions import OperationalError
+from typing import Any
+
+TASK = "rigfuse.adapt"
+QUEUE = "rigfuse"
+VISIBILITY_TIMEOUT_S = 900
+"""How long the broker waits for a worker that took a message before another may have it.
+
+It is shorter than the longest job on purpose: a claim is conditional, so a message seen twice does nothing.
+"""
+
+log = structlog.get_logger()
+
+
+class JobQueue:
+    """Sends wake-ups to the workers by task name, so that the API knows nothing of their code."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._celery = Celery("rigfuse-api", broker=broker_url, set_as_current=False)
+        self._celery.conf.update(
+            task_serializer="json",
+            accept_content=["json"],
+            task_ignore_result=True,
+            task_default_queue=QUEUE,
+            broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5},
+        )
+
+    def enqueue_adaptation(self, adaptation_id: str) -> bool:
+        """Wake a worker for this job; False where the broker is down and the sweeper has to send it later."""
+        try:
+            self._celery.send_task(TASK, args=[adaptation_id], retry=False, ignore_result=True)
+        except (OperationalError, OSError) as error:
+            log.warning("broker does not answer; the sweeper will send this job", id=adaptation_id, error=str(error))
+            return False
+        return True
+
+    def waiting(self) -> int:
+        """How many messages no worker has taken yet."""
+        with self._celery.connection_for_write() as connection:
+            return int(_redis(connection).llen(QUEUE))
+
+    def ping(self) -> None:
+        """Raise where the broker does not answer."""
+        with self._celery.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+            _redis(connection).ping()
+
+    def close(self) -> None:
+        """Close the connections to the broker."""
+        self._celery.close()
+
+
+def _redis(connection: Connection) -> Any:
+    return connection.default_channel.client  # type: ignore[attr-defined]  # kombu's Redis transport adds it
