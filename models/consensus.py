@@ -172,16 +172,16 @@ def _linearise(P: Array, points: Array, pixels: Array, weights: Array, inlier_px
     close = np.where(depth > _MIN_DEPTH, np.maximum(1 - share, 0), 0)
     cost = (weights * (1 - close**3)).sum(1)
     scaled = J * (weights * close**2)[..., None, None]
-    count = len(points)
-    transposed = scaled.reshape(count, -1, 3).transpose(0, 2, 1)
-    gradient = transposed @ residual.reshape(count, -1, 1)
-    return cost, transposed @ J.reshape(count, -1, 3), gradient[..., 0]
+    count, rows = len(points), 2 * len(P)
+    transposed = scaled.reshape(count, rows, 3).transpose(0, 2, 1)
+    gradient = transposed @ residual.reshape(count, rows, 1)
+    return cost, transposed @ J.reshape(count, rows, 3), gradient[..., 0]
 
 
 def reprojection(P: Array, points: Array, pixels: Array) -> tuple[Array, Array, Array]:
     """Jacobian [N, V, 2, 3], residual [N, V, 2] and depth [N, V] of points [N, 3] against pixels [N, V, 2]."""
     image = points @ P[:, :, :3].reshape(-1, 3).T + P[:, :, 3].reshape(-1)
-    image = image.reshape(len(points), -1, 3)
+    image = image.reshape(len(points), len(P), 3)
     depth = image[..., 2]
     inverse = (1 / np.where(depth > _MIN_DEPTH, depth, 1))[..., None]
     seen = image[..., :2] * inverse

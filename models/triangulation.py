@@ -21,7 +21,9 @@ Mask = NDArray[np.bool_]
 _MIN_SUPPORT = 0.1  # confidence that the agreeing views must bring together
 _RIVAL = 0.8  # a second consensus, of the other views, this strong makes the joint ambiguous
 _MAX_DEPTH_ERROR = 0.25  # largest standard deviation, as a share of the distance to the nearest agreeing camera
-_FALSE_ALARMS = 1.0  # chance agreements expected among so many detections: the usual a-contrario threshold
+_FALSE_ALARMS = (
+    0.3  # chance agreements allowed; of four views, two must then agree within 0.8 pixels against two others
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _linear(cameras: Cameras, pixels: Array, weights: Array) -> tuple[Array, Mas
     normalised = (pixels - centre) / cameras.focal[:, None]
     rows = normalised[..., None] * P[:, None, 2] - P[:, :2]
     rows = rows * np.sqrt(weights)[..., None, None]
-    solution = np.linalg.svd(rows.reshape(len(pixels), -1, 4), full_matrices=True)[2][:, 3]
+    solution = np.linalg.svd(rows.reshape(len(pixels), 2 * len(P), 4), full_matrices=True)[2][:, 3]
     finite = (np.abs(solution[:, 3]) > 1e-9) & ((weights > 0).sum(1) >= 2)
     scale = np.where(finite, solution[:, 3], np.nan)
     found = solution[:, :3] / scale[:, None]
@@ -140,7 +142,7 @@ def _false_alarms(weights: Array, used: Mask, squared: Array, sigma_px: float) -
 def _covariance(P: Array, points: Array, information: Array) -> Array:
     """Inverse of the normal matrix Σ JᵀJ · information [N, V] → [N, 3, 3]; infinite where it is singular."""
     J = reprojection(P, points, np.zeros((1, len(P), 2)))[0] * np.sqrt(information)[..., None, None]
-    rows = np.nan_to_num(J.reshape(len(points), -1, 3))
+    rows = np.nan_to_num(J.reshape(len(points), 2 * len(P), 3))
     normal = rows.transpose(0, 2, 1) @ rows
     size = np.einsum("nii->n", normal)
     solvable = np.linalg.det(normal) > 1e-12 * size**3
