@@ -1,0 +1,133 @@
+"""The ``rigfuse`` command: run the service, try it out, and use one that runs."""
+# ruff: noqa: PLC0415 - a command imports what it alone needs, so that the others and --help start fast
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app import commands
+from app.client import ClientError
+from models.errors import RigFuseError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""Few-shot calibration of multi-camera rigs: register a rig, upload about
+50 labelled frames, adapt, and ask for fused 2D and 3D poses.
+
+Start here:
+
+```
+rigfuse up --data-dir ./studio   # everything on this machine
+rigfuse demo                     # the whole job on a real recording
+```
+
+Then, in another terminal:
+
+```
+rigfuse rig add rig.json
+rigfuse capture upload RIG --labels labels.json --frames frames.zip
+rigfuse adapt RIG CAPTURE --follow
+rigfuse poses RIG --frames take.zip --output poses.json
+```
+""",
+)
+SERVICE = "Run the service"
+
+
+@app.command(rich_help_panel=SERVICE)
+def up(
+    data_dir: Annotated[Path, typer.Option(help="Where everything is kept; made when missing.")] = Path(".rigfuse"),
+    host: Annotated[str, typer.Option(help="Address to listen on; other than loopback needs RIGFUSE_API_KEYS.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+) -> None:
+    """Run everything on this machine: broker, worker and API, until Ctrl-C.
+
+    Prints `ready http://…` when the service can be used. Logs are kept in `DATA_DIR/logs`.
+    """
+    arguments = ["--data-dir", str(data_dir), "--host", host, "--port", str(port)]
+    _become("worker.embedded", arguments)
+
+
+@app.command(rich_help_panel=SERVICE)
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (RIGFUSE_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on (RIGFUSE_PORT).")] = None,
+    fd: Annotated[int | None, typer.Option(hidden=True, help="A socket that listens already.")] = None,
+) -> None:
+    """Run the API alone, with the database, broker and artifact store of the RIGFUSE_… environment."""
+    import uvicorn
+
+    from app.main import create_app
+    from app.settings import Settings
+
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = Settings(**given)  # type: ignore[arg-type]  # pydantic reads the rest from the environment
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        timeout_graceful_shutdown=5,  # event streams would otherwise hold the end back
+    )
+    sockets = None if fd is None else [socket.socket(fileno=fd)]
+    uvicorn.Server(config).run(sockets=sockets)
+
+
+@app.command(rich_help_panel=SERVICE)
+def worker() -> None:
+    """Run one worker, with the database, broker and artifact store of the RIGFUSE_… environment."""
+    _become("worker", [])
+
+
+@app.command(rich_help_panel=SERVICE)
+def migrate() -> None:
+    """Bring the database of the RIGFUSE_… environment up to the newest schema."""
+    from app.db import Database
+    from app.settings import Settings
+
+    database = Database(Settings().database_url)
+    database.upgrade()
+    typer.echo(f"The {database.url.get_backend_name()} database is up to date.")
+
+
+@app.command(rich_help_panel="Try it out")
+def demo(
+    data_dir: Annotated[Path | None, typer.Option(help="Where the service of the demo keeps its data.")] = None,
+    output: Annotated[Path, typer.Option(help="Where the pictures and summary.json go.")] = Path("demo-output"),
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="A seeded synthetic world; no download.")] = False,
+) -> None:
+    """Run the main job from end to end on a real four-camera recording, and draw what came out."""
+    from app.demo.main import run
+
+    run(data_dir=data_dir, output=output, synthetic=synthetic)
+
+
+commands.install(app)
+
+
+def main() -> None:
+    """Entry point: whatever a person can mend ends with one sentence, not with a traceback."""
+    try:
+        app()
+    except (ClientError, RigFuseError) as error:
+        sys.exit(f"rigfuse: {error}")
+
+
+def _become(module: str, arguments: list[str]) -> None:
+    # The program takes this process over, so that signals reach it and this package need not import it.
+    command = [sys.executable, "-m", module, *arguments]
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 - the interpreter that runs already
+
+
+if __name__ == "__main__":
+    main()
