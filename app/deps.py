@@ -1,13 +1,15 @@
 """What an endpoint may ask for: settings, sessions, artifacts, the queue, a page of a list."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Request
+from models.backbone import Backbone
 from sqlalchemy.orm import Session
 
 from app.artifacts import ArtifactStore
 from app.db import Database
+from app.errors import ServiceUnavailable
 from app.queue import JobQueue
 from app.settings import Settings
 
@@ -32,6 +34,18 @@ def get_queue(request: Request) -> JobQueue:
     return request.app.state.queue
 
 
+def get_backbone(request: Request) -> Callable[[], Backbone]:
+    """A function that answers the backbone, for requests that may turn out to need none."""
+
+    def backbone() -> Backbone:
+        loaded = request.app.state.backbone
+        if loaded is None:
+            raise ServiceUnavailable("The backbone is not loaded yet.", at="weights", code="not_ready")
+        return loaded
+
+    return backbone
+
+
 def get_session(database: Annotated[Database, Depends(get_database)]) -> Iterator[Session]:
     """A session that the edge commits once, before the response is sent."""
     with database.session() as session:
@@ -47,6 +61,7 @@ def get_read_session(database: Annotated[Database, Depends(get_database)]) -> It
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 ArtifactsDep = Annotated[ArtifactStore, Depends(get_artifacts)]
+BackboneDep = Annotated[Callable[[], Backbone], Depends(get_backbone)]
 QueueDep = Annotated[JobQueue, Depends(get_queue)]
 # scope="function" ends the dependency, and so commits, before the response leaves.
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]

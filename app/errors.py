@@ -30,9 +30,13 @@ class Conflict(RigFuseError):
 
 
 class Unauthorized(RigFuseError):
-    """No valid API key came with the request."""
+    """No valid API key came with the request; ``challenge`` tells the client how to send one."""
 
     default_code: ClassVar[str] = "unauthorized"
+
+    def __init__(self, message: str, *, at: str | None = None, challenge: str = "Bearer") -> None:
+        super().__init__(message, at=at)
+        self.challenge = challenge
 
 
 class Forbidden(RigFuseError):

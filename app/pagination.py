@@ -46,7 +46,7 @@ PageDep = Annotated[PageRequest, Depends(page_request)]
 
 
 def fetch_page(
-    session: Session, statement: Select[tuple[Row]], page: PageRequest, *, table: Any
+    session: Session, statement: Select[Row], page: PageRequest, *, table: Any
 ) -> tuple[Sequence[Row], str | None]:
     """The page's rows of ``statement`` (over the mapped class ``table``) and the cursor to the next page."""
     if page.after is not None:

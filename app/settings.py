@@ -1,5 +1,6 @@
 """Everything a deployment may choose, read once from the environment with the prefix ``RIGFUSE_``."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -31,6 +32,8 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     backbone_manifest: Path | None = None
     engine_cache: int = Field(default=8, ge=1, description="loaded checkpoints kept in memory")
+
+    pose_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="at the same time")
 
     max_json_bytes: ByteSize = ByteSize(4 * MEBIBYTE)
     max_upload_bytes: ByteSize = ByteSize(4 * GIBIBYTE)

@@ -1,20 +1,12 @@
-"""What a capture holds, read back from its artifacts, for whoever learns from it."""
+"""A capture's labels as an artifact: written when it is sealed, read back by whoever learns from it."""
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from models.backbone import Backbone
 from numpy.typing import NDArray
 
-from app.artifacts import ArtifactStore
-from app.framesets import read_heatmaps, reopen_frames
-from app.settings import Settings
-from app.tables import CaptureRow
 from models.errors import CorruptArtifact
-from models.labelled import LabelledFrames, labels_to_view
-from models.rig import Rig
 
 
 @dataclass(frozen=True)
@@ -45,18 +37,3 @@ class Labels:
                 return cls(frames, arrays["joints_image"], arrays["visibility"])
         except (ValueError, KeyError, OSError) as error:
             raise CorruptArtifact("The labels of this capture cannot be read.") from error
-
-
-def load_labelled(
-    rig: Rig,
-    capture: CaptureRow,
-    artifacts: ArtifactStore,
-    backbone: Callable[[], Backbone],
-    settings: Settings,
-) -> LabelledFrames:
-    """The labelled frames of ``capture`` with their heatmaps; ``backbone`` is only called for images."""
-    labels = Labels.from_bytes(artifacts.read(capture.labels_sha256))
-    path = artifacts.path(capture.source_sha256)
-    source = reopen_frames(capture.kind, path, rig, settings, settings.max_capture_frames)
-    heatmaps = read_heatmaps(source, rig, backbone, wanted=labels.frames)
-    return LabelledFrames(labels.frames, heatmaps, labels_to_view(rig, labels.joints_image), labels.visibility)

@@ -1,0 +1,86 @@
+"""The endpoints of captures."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response, status
+
+from app.captures import repository, service
+from app.captures.schemas import UPLOAD_BODY, CaptureOut
+from app.deps import ArtifactsDep, BackboneDep, DatabaseDep, ReadSessionDep, SettingsDep
+from app.pagination import Page, PageDep
+from app.problems import responses
+from app.rigs.repository import get_rig
+from app.rigs.routes import TargetDep
+from app.tables import CaptureRow
+from app.uploads import Upload, receive
+from app.wire import Id
+
+router = APIRouter(tags=["captures"])
+
+
+async def receive_capture(request: Request, settings: SettingsDep) -> AsyncIterator[Upload]:
+    """Stream the parts of a capture to disk; they are gone when the endpoint has returned."""
+    limits = {
+        "labels": settings.max_labels_bytes,
+        "frames": settings.max_upload_bytes,
+        "heatmaps": settings.max_upload_bytes,
+    }
+    async with receive(request, settings, limits) as upload:
+        yield upload
+
+
+CaptureUploadDep = Annotated[Upload, Depends(receive_capture, scope="function")]
+
+
+@router.post(
+    "/rigs/{rig_id}/captures",
+    status_code=status.HTTP_201_CREATED,
+    summary="Upload labelled frames",
+    openapi_extra=UPLOAD_BODY,
+    responses=responses(401, 404, 409, 413, 415, 422),
+)
+def create(
+    *,
+    target: TargetDep,
+    database: DatabaseDep,
+    artifacts: ArtifactsDep,
+    settings: SettingsDep,
+    backbone: BackboneDep,
+    upload: CaptureUploadDep,
+    response: Response,
+) -> CaptureOut:
+    """Checks labels and every frame against the rig, then seals them with a digest; a refusal keeps nothing."""
+    checked = service.check(upload, target.rig, settings, backbone)
+    with database.session() as session:  # only now: checking takes long, and SQLite has one writer
+        row = service.seal(session, artifacts, target.id, checked)
+    response.headers["Location"] = f"/v1/captures/{row.id}"
+    return _answer(row)
+
+
+@router.get("/rigs/{rig_id}/captures", summary="List a rig's captures", responses=responses(401, 404, 422))
+def list_captures(rig_id: Id, session: ReadSessionDep, page: PageDep) -> Page[CaptureOut]:
+    """Newest first."""
+    get_rig(session, rig_id)
+    rows, cursor = repository.list_captures(session, rig_id, page)
+    return Page[CaptureOut](items=[_answer(row) for row in rows], next_cursor=cursor)
+
+
+@router.get("/captures/{capture_id}", summary="Read a capture", responses=responses(401, 404))
+def read(capture_id: Id, session: ReadSessionDep) -> CaptureOut:
+    """What was sealed, and what its labels cover."""
+    return _answer(repository.get_capture(session, capture_id))
+
+
+def _answer(row: CaptureRow) -> CaptureOut:
+    return CaptureOut(
+        id=row.id,
+        rig=row.rig_id,
+        kind="images" if row.kind == "images" else "heatmaps",
+        frames=row.frames,
+        labelled_joints=row.labelled_joints,
+        coverage=row.coverage,
+        warnings=row.warnings,
+        digest=row.digest,
+        created_at=row.created_at,
+    )

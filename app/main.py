@@ -1,0 +1,82 @@
+"""The application: the one place where the parts of the API service are put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, FastAPI
+from models.backbone import Backbone
+
+from app import auth, health, problems
+from app.adaptations.routes import router as adaptations
+from app.artifacts import ArtifactStore
+from app.captures.routes import router as captures
+from app.checkpoints.routes import router as checkpoints
+from app.dashboard.routes import router as dashboard
+from app.db import Database
+from app.limits import RequestLimits
+from app.metrics import Metrics
+from app.observability import RequestContext, configure_logging
+from app.poses.engines import Engines
+from app.poses.routes import router as poses
+from app.queue import JobQueue
+from app.rigs.cache import RigCache
+from app.rigs.routes import router as rigs
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+VERSION = "1"
+DESCRIPTION = """Few-shot calibration of multi-camera rigs by heatmap fusion.
+
+Register a rig, upload about 50 labelled frames, start an adaptation, and ask for poses. Every error is an
+`application/problem+json` with a stable `code`, a sentence, and the place in the input.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Put the service together; raises MisconfiguredService where it must not run with these settings."""
+    configure_logging(settings.log_format)
+    api_keys = auth.ApiKeys(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    app = FastAPI(title="RigFuse", version=VERSION, description=DESCRIPTION, lifespan=_lifespan)
+    state = app.state
+    state.settings = settings
+    state.api_keys = api_keys
+    state.db = Database(settings.database_url)
+    state.artifacts = ArtifactStore(settings.artifacts_url)
+    state.queue = JobQueue(settings.broker_url)
+    state.rigs = RigCache()
+    state.engines = Engines(state.artifacts, settings.engine_cache)
+    state.metrics = Metrics(state.db)
+    state.metrics.watch_engines(lambda: len(state.engines))
+    state.pose_slots = CapacityLimiter(settings.pose_concurrency)
+    state.backbone = None  # loaded at start-up; until then only /healthz and what needs no images answers
+    _add_routes(app)
+    problems.install(app)
+    app.add_middleware(RequestLimits, settings=settings)
+    app.add_middleware(RequestContext, metrics=state.metrics)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    for router in (rigs, captures, adaptations, checkpoints, poses):
+        app.include_router(router, prefix="/v1", dependencies=[Depends(auth.require_key)])
+    app.include_router(health.router)
+    app.include_router(dashboard)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state = app.state
+    await to_thread.run_sync(state.db.upgrade)
+    state.backbone = await to_thread.run_sync(_load_backbone, state.settings)
+    log.info("started", database=state.settings.database_kind, device=state.settings.device)
+    yield
+    state.db.dispose()
+
+
+def _load_backbone(settings: Settings) -> Backbone:
+    # A device that was asked for and is not there ends the start: there is no silent fall-back.
+    return Backbone.load(settings.backbone_manifest, device=settings.device, threads=settings.threads)

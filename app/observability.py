@@ -1,0 +1,85 @@
+"""One middleware around every request: its id, its log line, its metrics, and a problem instead of a traceback."""
+
+import re
+import secrets
+import time
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.metrics import Metrics
+from app.problems import problem_response
+
+log = structlog.get_logger("app.request")
+
+REQUEST_ID = "X-Request-ID"
+_ACCEPTABLE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_QUIET = {"/healthz", "/readyz", "/metrics"}
+
+
+def configure_logging(log_format: str) -> None:
+    """Send structured logs to standard output, as JSON lines or for a console; does nothing when already set up."""
+    if structlog.is_configured():
+        return
+    renderer: Any = structlog.processors.JSONRenderer()
+    if log_format == "console":
+        renderer = structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ]
+    )
+
+
+class RequestContext:
+    """Pure ASGI, so that streamed answers stay streams."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = given if _ACCEPTABLE_ID.fullmatch(given) else secrets.token_hex(8)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        await self._serve(scope, receive, send, request_id)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        status = 0
+        started = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("request_crashed", method=scope["method"], path=scope["path"])
+            if status:  # half an answer is out already: only a broken connection can tell the client
+                raise
+            detail = f"Something went wrong inside the service. The log tells more under {request_id}."
+            await problem_response(500, "internal_error", detail)(scope, receive, send_with_id)
+        finally:
+            self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        self._metrics.observe_request(scope["method"], route, status, seconds)
+        if route not in _QUIET:
+            milliseconds = round(seconds * 1000, 1)
+            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)

@@ -1,0 +1,70 @@
+"""Poses as JSON, where what is not known is null, or as an npz."""
+
+import tempfile
+from collections.abc import Sequence
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.rig import Rig
+from models.runtime import Poses
+
+_PIXEL_DECIMALS = 3
+_WORLD_DECIMALS = 6
+_IN_MEMORY = 16 << 20
+_FLOAT16_MAX = float(np.finfo(np.float16).max)
+
+
+def frames_as_json(rig: Rig, frames: Sequence[str], poses: Poses) -> list[dict[str, Any]]:
+    """One object a frame, as FramePoses describes it."""
+    points = _rows(_with_confidence(poses), _PIXEL_DECIMALS)
+    world = _rows(poses.pose3d, _WORLD_DECIMALS)
+    known = np.isfinite(poses.pose3d).all(-1)
+    confidence = np.where(known, np.nan_to_num(poses.confidence), 0.0).round(4).tolist()
+    reprojection = _rows(np.where(known, poses.reprojection_px, np.nan)[..., None], _PIXEL_DECIMALS)
+    views_used = np.where(known, poses.views_used, 0).tolist()
+    return [
+        {
+            "frame": name,
+            "poses2d": {camera.id: points[index][view] for view, camera in enumerate(rig.cameras)},
+            "pose3d": world[index],
+            "confidence": confidence[index],
+            "reprojection_px": [None if value is None else value[0] for value in reprojection[index]],
+            "views_used": views_used[index],
+        }
+        for index, name in enumerate(frames)
+    ]
+
+
+def write_npz(rig: Rig, frames: Sequence[str], poses: Poses) -> IO[bytes]:
+    """The fused heatmaps and poses as an npz, positioned at its end; NaN where a joint cannot be triangulated."""
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 -- the response closes it
+    np.savez(
+        file,
+        heatmaps=np.clip(poses.heatmaps, -_FLOAT16_MAX, _FLOAT16_MAX).astype(np.float16),
+        poses2d=_with_confidence(poses),
+        pose3d=poses.pose3d,
+        confidence=poses.confidence,
+        reprojection_px=poses.reprojection_px,
+        views_used=poses.views_used,
+        frames=np.array(frames, dtype="U"),
+        cameras=np.array([camera.id for camera in rig.cameras], dtype="U"),
+    )
+    return file
+
+
+def _with_confidence(poses: Poses) -> NDArray[np.float64]:
+    return np.concatenate([poses.poses2d, poses.confidence2d[..., None]], axis=-1)
+
+
+def _rows(values: NDArray[np.float64], decimals: int) -> Any:
+    """Nested lists of ``values`` whose innermost rows are None where they hold what JSON cannot: NaN or infinity."""
+    rounded = np.round(values, decimals)
+    known = np.isfinite(rounded).all(-1)
+    if known.all():
+        return rounded.tolist()
+    rows = np.empty(known.shape, object)
+    for index in np.ndindex(known.shape):
+        rows[index] = rounded[index].tolist() if known[index] else None
+    return rows.tolist()

@@ -1,0 +1,171 @@
+"""Every error as RFC 9457 ``application/problem+json``: a stable code, a sentence, and the place in the input."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy import exc as database_errors
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from app.errors import HTTP_STATUS, Unauthorized, http_status
+from models.errors import RigFuseError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_HTTP_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "upload_too_large",
+    415: "unsupported_media_type",
+    422: "invalid_input",
+}
+# A body that is wrong in form has the same code as one that is wrong in meaning.
+_BODY_CODES = {("POST", "/v1/rigs"): "invalid_rig"}
+_MAX_ERRORS = 20
+
+
+class FieldProblem(BaseModel):
+    """One thing that is wrong in the input."""
+
+    at: str | None = Field(examples=["cameras[1].K[0][2]"])
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """What went wrong, for a machine (`code`, `at`) and for a person (`detail`)."""
+
+    type: str = Field(examples=["urn:rigfuse:error:invalid_rig"])
+    title: str = Field(examples=["Invalid rig"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["R is not a rotation: its rows must be orthonormal and its determinant +1."])
+    code: str = Field(examples=["invalid_rig"])
+    at: str | None = Field(default=None, examples=["cameras[1].R"])
+    errors: list[FieldProblem] | None = None
+
+
+def problem_response(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    at: str | None = None,
+    errors: Sequence[FieldProblem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The response for one problem; members that do not apply are left out."""
+    problem = Problem(
+        type=f"urn:rigfuse:error:{code}",
+        title=code.replace("_", " ").capitalize(),
+        status=status,
+        detail=detail,
+        code=code,
+        at=at,
+        errors=None if errors is None else list(errors),
+    )
+    content = problem.model_dump(exclude_none=True)
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How an endpoint documents the problems it may answer with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error as a problem."""
+    app.add_exception_handler(RigFuseError, _on_domain_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(ClientDisconnect, _on_disconnect)
+    app.add_exception_handler(database_errors.DataError, _on_data_error)
+    app.add_exception_handler(database_errors.OperationalError, _on_database_down)
+    app.add_exception_handler(database_errors.InterfaceError, _on_database_down)
+
+
+def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RigFuseError)  # noqa: S101 -- tells mypy what Starlette promises
+    status = http_status(error)
+    if status >= 500:
+        log.error("request_failed", code=error.code, detail=error.message, known=type(error) in HTTP_STATUS)
+    headers = {"WWW-Authenticate": error.challenge} if isinstance(error, Unauthorized) else None
+    return problem_response(status, error.code, error.message, at=error.at, headers=headers)
+
+
+def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    code = _BODY_CODES.get((request.method, request.url.path.rstrip("/")), "invalid_input")
+    found = [_field_problem(entry) for entry in error.errors()[:_MAX_ERRORS]]
+    first = found[0]
+    detail = f"{first.at}: {first.detail}" if first.at else first.detail
+    if len(error.errors()) > 1:
+        detail += f" ({len(error.errors()) - 1} more below)"
+    return problem_response(422, code, detail, at=first.at, errors=found)
+
+
+def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101
+    code = _HTTP_CODES.get(error.status_code, "error")
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = f"There is nothing at {request.url.path}; the API's paths are listed at /docs."
+    elif error.status_code == 405:
+        detail = f"{request.method} is not possible at {request.url.path}."
+    return problem_response(error.status_code, code, detail, headers=error.headers)
+
+
+def _on_disconnect(_request: Request, _error: Exception) -> JSONResponse:
+    return problem_response(400, "client_disconnected", "The client went away before its request was complete.")
+
+
+def _on_data_error(_request: Request, _error: Exception) -> JSONResponse:
+    return problem_response(422, "invalid_input", "A value holds a character or number that cannot be stored.")
+
+
+def _on_database_down(_request: Request, error: Exception) -> JSONResponse:
+    log.error("database_failed", error=repr(error))
+    detail = "The database does not answer; try again in a moment."
+    return problem_response(503, "service_unavailable", detail, headers={"Retry-After": "5"})
+
+
+def _field_problem(entry: Mapping[str, Any]) -> FieldProblem:
+    kind = str(entry["type"])
+    if kind == "json_invalid":
+        reason = entry.get("ctx", {}).get("error", "it ends too early")
+        return FieldProblem(at=f"body[{entry['loc'][-1]}]", code=kind, detail=f"The body is not JSON: {reason}.")
+    return FieldProblem(at=_place(entry["loc"]), code=kind, detail=_sentence(kind, str(entry["msg"])))
+
+
+def _place(location: Sequence[int | str]) -> str | None:
+    """``("body", "cameras", 1, "K", 0, 2)`` → ``cameras[1].K[0][2]``."""
+    source, *rest = location
+    place = "" if source == "body" else str(source)
+    for step in rest:
+        place += f"[{step}]" if isinstance(step, int) else f".{step}" if place else str(step)
+    return place or None
+
+
+def _sentence(kind: str, message: str) -> str:
+    sentences = {
+        "missing": "This field is required.",
+        "extra_forbidden": "This field is not known here.",
+        "finite_number": "The number must be finite: neither NaN nor infinite.",
+        "model_attributes_type": "Send a JSON object, with the content type application/json.",
+    }
+    return sentences.get(kind, message.removeprefix("Value error, ").rstrip(".") + ".")

@@ -1,0 +1,108 @@
+"""Rigs on the wire."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.wire import Name, Notes, Number, Tag, Time
+
+Vector3 = Annotated[list[Number], Field(min_length=3, max_length=3)]
+Matrix3 = Annotated[list[Vector3], Field(min_length=3, max_length=3)]
+CameraId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/\\:\x00-\x1f\x7f]+$")]
+RigStatus = Literal["registered", "adapting", "adapted", "archived"]
+_ANSWERED = ("id", "revision", "digest", "status", "active_checkpoint", "created_at", "archived_at")
+
+
+class View(BaseModel):
+    """The window that a camera's heatmaps cover."""
+
+    K: Matrix3 = Field(description="normalised undistorted coordinates (x/z, y/z, 1) → heatmap pixels")
+
+
+class Calibration(BaseModel):
+    """One calibrated camera; `x_cam = R·X + t`, OpenCV's axes."""
+
+    id: CameraId
+    width: int = Field(ge=1, le=65_535)
+    height: int = Field(ge=1, le=65_535)
+    K: Matrix3
+    dist: list[Number] = Field(default=[], max_length=14, description="5 or 8 coefficients; 4 for fisheye")
+    model: Literal["opencv", "fisheye"] = "opencv"
+    R: Matrix3
+    t: Vector3
+
+
+class CameraIn(Calibration):
+    """A camera to register. A `view`, which the service answers, may be sent back and is ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_answered(cls, values: Any) -> Any:
+        return {key: values[key] for key in values if key != "view"} if isinstance(values, dict) else values
+
+
+class Volume(BaseModel):
+    """The capture volume, in the rig's unit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min: Vector3
+    max: Vector3
+
+
+class RigIn(BaseModel):
+    """A rig to register. What only the service knows (id, status, …) may be sent back and is ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    notes: Notes = ""
+    tags: list[Tag] = Field(default=[], max_length=32)
+    joints: str = Field(max_length=64, examples=["coco17"])
+    units: Literal["m", "cm", "mm"] = "m"
+    cameras: list[CameraIn]
+    up: Vector3 | None = None
+    volume: Volume | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_answered(cls, values: Any) -> Any:
+        return {key: values[key] for key in values if key not in _ANSWERED} if isinstance(values, dict) else values
+
+
+class RigPatch(BaseModel):
+    """What may change on a rig; a calibration never does."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = None
+    notes: Notes | None = None
+    tags: list[Tag] | None = Field(default=None, max_length=32)
+
+
+class CameraOut(Calibration):
+    """A camera with its view."""
+
+    view: View
+
+
+class RigOut(BaseModel):
+    """A registered rig."""
+
+    id: str
+    name: str
+    notes: str
+    tags: list[str]
+    status: RigStatus
+    revision: int
+    digest: str
+    active_checkpoint: str | None
+    joints: str
+    units: Literal["m", "cm", "mm"]
+    cameras: list[CameraOut]
+    up: Vector3 | None
+    volume: Volume | None
+    created_at: Time
+    archived_at: Time | None

@@ -1,0 +1,101 @@
+"""What can be done with rigs; the caller's edge commits."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.rigs import repository
+from app.rigs.cache import RigCache
+from app.rigs.schemas import RigIn, RigOut, RigPatch, RigStatus
+from app.tables import RigRow, new_id, utc_now
+from models.errors import InvalidRig
+from models.rig import Rig
+
+
+def register(session: Session, sent: RigIn) -> RigRow:
+    """Register a rig whose calibration can be right; raises InvalidRig with the field that is wrong."""
+    rig = _build(sent)
+    row = RigRow(
+        id=new_id("rig"),
+        name=sent.name,
+        notes=sent.notes,
+        tags=_unique(sent.tags),
+        revision=1,
+        digest=rig.digest,
+        document=rig.to_dict(),
+        created_at=utc_now(),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
+    """Change name, notes or tags; what is null or left out stays."""
+    row = repository.get_usable_rig(session, rig_id)
+    for field, value in patch.model_dump(exclude_none=True).items():
+        setattr(row, field, _unique(value) if field == "tags" else value)
+    session.flush()
+    return row
+
+
+def archive(session: Session, rig_id: str) -> None:
+    """Archive a rig: it stays readable, takes nothing new and serves no poses. Doing it twice is no error."""
+    row = repository.get_rig(session, rig_id)
+    row.archived_at = row.archived_at or utc_now()
+
+
+def describe(session: Session, rows: Sequence[RigRow], rigs: RigCache) -> list[RigOut]:
+    """The rows as they are answered, with views and status."""
+    adapting = repository.adapting(session, [row.id for row in rows])
+    return [_describe(row, rigs.get(row), row.id in adapting) for row in rows]
+
+
+def status_of(row: RigRow, *, is_adapting: bool) -> RigStatus:
+    """The one word for a rig's state."""
+    if row.archived_at is not None:
+        return "archived"
+    if is_adapting:
+        return "adapting"
+    return "adapted" if row.active_checkpoint_id else "registered"
+
+
+def _build(sent: RigIn) -> Rig:
+    with np.errstate(all="ignore"):  # absurd numbers are judged by their result
+        rig = Rig.from_dict(sent.model_dump())
+        for index, view in enumerate(rig.views):
+            if not np.isfinite(view.K).all():
+                raise InvalidRig(
+                    "This camera's view cannot be computed: K or dist is absurd.", at=f"cameras[{index}].K"
+                )
+    return rig
+
+
+def _describe(row: RigRow, rig: Rig, is_adapting: bool) -> RigOut:
+    document = row.document
+    cameras = [
+        {**camera, "view": {"K": view.K.tolist()}} for camera, view in zip(document["cameras"], rig.views, strict=True)
+    ]
+    return RigOut.model_validate(
+        {
+            **document,
+            "id": row.id,
+            "name": row.name,
+            "notes": row.notes,
+            "tags": row.tags,
+            "status": status_of(row, is_adapting=is_adapting),
+            "revision": row.revision,
+            "digest": row.digest,
+            "active_checkpoint": row.active_checkpoint_id,
+            "cameras": cameras,
+            "up": document.get("up"),
+            "volume": document.get("volume"),
+            "created_at": row.created_at,
+            "archived_at": row.archived_at,
+        }
+    )
+
+
+def _unique(tags: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(tags))

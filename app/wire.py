@@ -1,0 +1,29 @@
+"""Types that several wire schemas share: bounded numbers, names that are safe to print, times."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import AfterValidator, Field, PlainSerializer
+
+# Far beyond any rig, near enough that no product of two overflows.
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it must not hold control characters")
+    return text
+
+
+def _multiline(text: str) -> str:
+    if not all(character.isprintable() or character in "\n\r\t" for character in text):
+        raise ValueError("it must not hold control characters")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
+Notes = Annotated[str, Field(max_length=10_000), AfterValidator(_multiline)]
+Time = Annotated[datetime, PlainSerializer(lambda moment: moment.isoformat().replace("+00:00", "Z"), when_used="json")]
+Id = Annotated[str, Path(min_length=1, max_length=40)]
