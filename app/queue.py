@@ -1,10 +1,11 @@
 """Wakes the workers: a message is a task's name and an id, and the job's row is the truth."""
 
+from typing import Any
+
 import structlog
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import OperationalError
-from typing import Any
 
 TASK = "rigfuse.adapt"
 QUEUE = "rigfuse"

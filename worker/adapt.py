@@ -1,0 +1,102 @@
+"""Runs an adaptation: claim the row, load by id, let the engine compute, record the outcome once."""
+
+from collections.abc import Callable
+
+import structlog
+from sqlalchemy.orm import Session
+
+from app.adaptations import finish, leases
+from app.adaptations.finish import Result
+from app.adaptations.leases import Claim, LeaseLost
+from app.tables import AdaptationRow, CaptureRow, RigRow
+from models.checkpoint import Checkpoint
+from models.errors import Cancelled, RigFuseError
+from models.rig import Rig
+from worker.attempt import Attempt, WorkerStopping
+from worker.captures import labelled_frames
+from worker.context import WorkerContext
+
+log = structlog.get_logger()
+
+_IMAGES_SHARE = 0.5  # of an adaptation's time, where the backbone has to make the heatmaps first
+
+
+def run_adaptation(context: WorkerContext, adaptation_id: str) -> None:
+    """Run the adaptation to one of its ends; does nothing where it is not queued, so a message may come twice."""
+    with context.db.session() as session:
+        claim = leases.claim(session, adaptation_id, context.owner, context.settings.lease_s)
+    if claim is None:
+        log.info("nothing to claim", id=adaptation_id)
+        return
+    with structlog.contextvars.bound_contextvars(adaptation=adaptation_id, attempt=claim.attempt):
+        log.info("adaptation claimed")
+        _run(context, claim)
+
+
+def _run(context: WorkerContext, claim: Claim) -> None:
+    try:
+        with Attempt(context, claim) as attempt:
+            checkpoint = _compute(context, claim, attempt)
+            attempt.check()
+        checkpoint_id = _record(context, claim, checkpoint)
+        log.info("adaptation succeeded", checkpoint=checkpoint_id)
+    except Cancelled:
+        log.info("adaptation cancelled")
+        _end(context, claim, lambda session: leases.cancel(session, claim))
+    except LeaseLost:
+        log.warning("lease lost; another worker has this adaptation, or none")
+    except RigFuseError as error:
+        log.warning("adaptation failed", code=error.code, detail=error.message)
+        code, detail = error.code, error.message
+        _end(context, claim, lambda session: leases.fail(session, claim, code, detail))
+    except (WorkerStopping, SystemExit, KeyboardInterrupt) as stop:
+        log.info("adaptation given back")
+        _end(context, claim, lambda session: leases.give_back(session, claim), wake=True)
+        if not isinstance(stop, WorkerStopping):
+            raise
+    except Exception as error:
+        log.exception("attempt failed")
+        reason, limit = f"{type(error).__name__}: {error}"[:500], context.settings.max_attempts
+        _end(context, claim, lambda session: leases.fail_attempt(session, claim, reason, limit), wake=True)
+
+
+def _compute(context: WorkerContext, claim: Claim, attempt: Attempt) -> Checkpoint:
+    with context.db.read_session() as session:
+        job = session.get_one(AdaptationRow, claim.adaptation_id)
+        capture = session.get_one(CaptureRow, job.capture_id)
+        rig = Rig.from_dict(session.get_one(RigRow, job.rig_id).document)
+    before = _IMAGES_SHARE if capture.kind == "images" else 0.0
+    frames = labelled_frames(context, rig, capture, lambda stage, part: attempt(stage, before * part))
+    return context.engine(
+        rig,
+        frames,
+        method=job.method,
+        seed=job.seed,
+        options=job.options,
+        progress=lambda stage, part: attempt(stage, before + (1 - before) * part),
+        capture_digest=capture.digest,
+    )
+
+
+def _record(context: WorkerContext, claim: Claim, checkpoint: Checkpoint) -> str:
+    data = checkpoint.to_bytes()
+    metrics = checkpoint.metrics
+    # The bytes first: an artifact that no row names is harmless, a row without its artifact is not.
+    result = Result(
+        artifact_sha256=context.artifacts.put_bytes(data),
+        size_bytes=len(data),
+        manifest=checkpoint.manifest(),
+        metrics=metrics,
+        promoted=bool(metrics["promoted"]),
+        reason=str(metrics["reason"]),
+    )
+    with context.db.session() as session:
+        return finish.succeed(session, claim, result)
+
+
+def _end(context: WorkerContext, claim: Claim, end: Callable[[Session], bool], *, wake: bool = False) -> None:
+    with context.db.session() as session:
+        ended = end(session)
+    if ended and wake:
+        # A job that is not queued again ignores this.
+        context.queue.enqueue_adaptation(claim.adaptation_id)

@@ -1,0 +1,98 @@
+"""One attempt at an adaptation as the engine sees it: a callback that reports, and that raises when to stop."""
+
+import threading
+import time
+from types import TracebackType
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from app.adaptations import leases
+from app.adaptations.leases import Claim, LeaseLost
+from models.errors import Cancelled
+from worker.context import WorkerContext
+
+REPORT_EVERY_S = 0.5
+_ETA_FROM = 0.02  # a remaining time read from less progress than this is noise
+
+log = structlog.get_logger()
+
+
+class WorkerStopping(Exception):
+    """This worker has to end: the adaptation goes back into the queue."""
+
+
+class Attempt:
+    """Keeps a claim alive from a thread of its own while the engine computes.
+
+    Use as a context manager, and as the engine's progress callback: ``attempt(stage, fraction)`` raises Cancelled,
+    LeaseLost or WorkerStopping when the engine has to stop.
+    """
+
+    def __init__(self, context: WorkerContext, claim: Claim) -> None:
+        self._context = context
+        self.claim = claim
+        self._began = self._renewed = time.monotonic()
+        self._reported = -REPORT_EVERY_S
+        self._cancelled, self._lost, self._over = threading.Event(), threading.Event(), threading.Event()
+        self._heartbeat = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> "Attempt":
+        self._heartbeat.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._heartbeat.join()
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        """Report progress, at most twice a second."""
+        self.check()
+        now = time.monotonic()
+        if now - self._reported < REPORT_EVERY_S:
+            return
+        self._reported = now
+        self._report(stage, min(max(fraction, 0.0), 1.0), now - self._began)
+        self.check()
+
+    def check(self) -> None:
+        """Raise when the engine has to stop."""
+        if self._cancelled.is_set():
+            raise Cancelled("cancelled by request")
+        if self._lost.is_set():
+            raise LeaseLost(self.claim.adaptation_id)
+        if self._context.stopping.is_set():
+            raise WorkerStopping
+
+    def _report(self, stage: str, fraction: float, elapsed: float) -> None:
+        eta = round(elapsed * (1 - fraction) / fraction, 1) if fraction >= _ETA_FROM else None
+        try:
+            with self._context.db.session() as session:
+                if leases.report(session, self.claim, stage, round(fraction, 4), eta):
+                    self._cancelled.set()
+        except LeaseLost:
+            self._lost.set()
+        except DBAPIError as error:
+            # A report may be missed; whether the lease still holds is for the heartbeat to say.
+            log.warning("progress was not written", id=self.claim.adaptation_id, error=str(error))
+
+    def _keep(self) -> None:
+        while not self._over.wait(self._context.settings.heartbeat_s):
+            self._renew()
+
+    def _renew(self) -> None:
+        lease_s = self._context.settings.lease_s
+        try:
+            with self._context.db.session() as session:
+                if leases.renew(session, self.claim, lease_s):
+                    self._cancelled.set()
+            self._renewed = time.monotonic()
+        except LeaseLost:
+            if not self._over.is_set():
+                self._lost.set()
+        except DBAPIError as error:
+            log.warning("the lease was not renewed", id=self.claim.adaptation_id, error=str(error))
+            if time.monotonic() - self._renewed > lease_s:
+                self._lost.set()  # by now another worker may rightly have taken over

@@ -1,0 +1,49 @@
+"""The Celery application: JSON only, ids only, a message is acknowledged when its work is done."""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_ready, worker_shutting_down
+
+from app.queue import QUEUE, TASK, VISIBILITY_TIMEOUT_S
+from worker.adapt import run_adaptation
+from worker.context import WorkerContext
+from worker.sweeper import Sweeper
+
+
+def create_celery(context: WorkerContext) -> Celery:
+    """The application of one worker process, with its one task."""
+    celery = Celery("rigfuse", broker=context.settings.broker_url, set_as_current=False)
+    celery.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_default_queue=QUEUE,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_S},
+    )
+
+    @celery.task(name=TASK)
+    def adapt(adaptation_id: str) -> None:
+        run_adaptation(context, adaptation_id)
+
+    _connect_signals(context)
+    return celery
+
+
+def _connect_signals(context: WorkerContext) -> None:
+    @worker_ready.connect(weak=False)
+    def start_sweeping(**_: Any) -> None:
+        Sweeper(context).start()
+
+    @worker_shutting_down.connect(weak=False)
+    def give_back(**_: Any) -> None:
+        # The running adaptation stops at its next step and goes back into the queue.
+        context.stopping.set()

@@ -1,0 +1,238 @@
+"""Everything on one machine: ``python -m worker.embedded`` is what ``rigfuse up`` becomes.
+
+The launcher holds the data directory's lock and the listening socket, migrates the database, and looks after three
+children: the broker from a wheel, a worker, and the API. They are the processes that production runs, and none of them
+outlives the launcher, however it ends.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import structlog
+
+from app.auth import ApiKeys
+from app.db import Database
+from app.queue import JobQueue
+from app.settings import Settings
+from models.errors import RigFuseError
+from worker.broker import BrokerMissing, EmbeddedBroker
+from worker.supervisor import Child, Program
+
+_READY_WITHIN_S = 120.0
+_LOOK_EVERY_S = 0.2
+
+log = structlog.get_logger()
+
+
+class CannotStart(Exception):
+    """Why nothing was started, in a sentence for the person who asked."""
+
+
+class Stopped(Exception):
+    """A signal asked the launcher to end."""
+
+
+def main() -> None:
+    """Run until a signal; exit 1 with one sentence where that is not possible."""
+    parser = argparse.ArgumentParser(prog="rigfuse up")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        run(arguments.data_dir.expanduser().resolve(), arguments.host, arguments.port)
+    except (CannotStart, BrokerMissing, RigFuseError) as error:
+        sys.exit(f"rigfuse: {error}")
+
+
+def run(data_dir: Path, host: str, port: int) -> None:
+    """Start everything, keep it running, and end it in order when asked to."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _stop)
+    children: list[Child] = []
+    with _locked(data_dir), _listening(host, port) as listener:
+        try:
+            _serve(children, data_dir, listener)
+        except Stopped:
+            log.info("stopping")
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # the end is on its way already
+            for child in reversed(children):
+                child.stop()
+
+
+def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    settings = Settings(environment="embedded", data_dir=data_dir, host=host, port=port)
+    ApiKeys(settings)  # says that none are needed, or refuses before anything has been started
+    environment = _environment(settings)
+    if "broker_url" not in settings.model_fields_set:
+        broker = EmbeddedBroker.choose()
+        environment["RIGFUSE_BROKER_URL"] = broker.url
+        _begin(children, _broker(broker, data_dir, environment))
+    _await_broker(children, environment["RIGFUSE_BROKER_URL"])
+    database = Database(settings.database_url)
+    database.upgrade()
+    database.dispose()
+    _begin(children, _python("worker", ["-m", "worker"], data_dir, environment, patience_s=20))
+    command = ["-m", "app.cli", "api", "--fd", str(listener.fileno())]
+    _begin(children, _python("api", command, data_dir, environment, patience_s=10, descriptors=(listener.fileno(),)))
+    _await_ready(children, f"http://{_reachable(host)}:{port}/readyz")
+    print(f"ready http://{_in_url(host)}:{port}", flush=True)  # noqa: T201 - the line that callers wait for
+    while True:
+        for child in children:
+            child.look_after()
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    chosen = {
+        "RIGFUSE_ENVIRONMENT": settings.environment,
+        "RIGFUSE_DATA_DIR": str(settings.data_dir),
+        "RIGFUSE_HOST": settings.host,
+        "RIGFUSE_PORT": str(settings.port),
+        "RIGFUSE_BROKER_URL": settings.broker_url,
+        "PYTHONUNBUFFERED": "1",  # so that a log's last lines are there when its process is killed
+    }
+    # On one machine a dead worker is noticed at once; the lease only has to cover one that hangs.
+    defaults = {"RIGFUSE_LEASE_S": "30", "RIGFUSE_HEARTBEAT_S": "5", "RIGFUSE_SWEEP_S": "2"}
+    return {**defaults, **os.environ, **chosen}
+
+
+def _broker(broker: EmbeddedBroker, data_dir: Path, environment: dict[str, str]) -> Program:
+    return Program(
+        name="broker",
+        command=broker.command,
+        log=data_dir / "logs/broker.log",
+        environment=environment,
+        patience_s=5,
+        standard_input=broker.configuration,
+    )
+
+
+def _python(
+    name: str,
+    arguments: list[str],
+    data_dir: Path,
+    environment: dict[str, str],
+    *,
+    patience_s: float,
+    descriptors: tuple[int, ...] = (),
+) -> Program:
+    log_file = data_dir / f"logs/{name}.log"
+    return Program(name, [sys.executable, *arguments], log_file, environment, patience_s, descriptors=descriptors)
+
+
+def _begin(children: list[Child], program: Program) -> None:
+    log.info(f"starting {program.name}", log=str(program.log))
+    child = Child(program)
+    children.append(child)
+    child.start()
+
+
+def _await_broker(children: list[Child], url: str) -> None:
+    queue = JobQueue(url)
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            queue.ping()
+        except Exception as error:  # kombu and redis each have their own tree of errors
+            _check_alive(children)
+            if time.monotonic() > deadline:
+                raise CannotStart(f"the broker does not answer: {error}") from error
+            time.sleep(0.05)
+        else:
+            return queue.close()
+
+
+def _await_ready(children: list[Child], url: str) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_S
+    problem = "it did not answer"
+    while time.monotonic() < deadline:
+        _check_alive(children)
+        try:
+            answer = httpx.get(url, timeout=5, trust_env=False)
+        except httpx.TransportError as error:
+            problem = str(error)
+        else:
+            if answer.is_success:
+                return
+            problem = answer.text
+        time.sleep(_LOOK_EVERY_S)
+    raise CannotStart(f"the service is not ready after {_READY_WITHIN_S:.0f} s: {problem}")
+
+
+def _check_alive(children: list[Child]) -> None:
+    for child in children:
+        if not child.alive:
+            name, path = child.program.name, child.program.log
+            raise CannotStart(f"the {name} ended at its start; the end of {path}:\n{child.last_words()}")
+
+
+@contextlib.contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory for this launcher; the kernel lets go of it however the launcher ends."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        handle = (data_dir / "lock").open("a+")
+    except OSError as error:
+        raise CannotStart(f"the data directory {data_dir} cannot be written: {error.strerror}.") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            owner = handle.read().strip() or "unknown"
+            raise CannotStart(
+                f"the data directory {data_dir} is in use by another `rigfuse up` (process {owner})."
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Listen before anything starts: the port is ours, and connections wait while the API restarts."""
+    deadline = time.monotonic() + 3  # the API of a launcher that was killed a moment ago may not be gone yet
+    while True:
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            listener = socket.create_server((host, port), family=family, backlog=1024)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise CannotStart(f"cannot listen on {host} port {port}: {error.strerror or error}.") from error
+            time.sleep(0.2)
+        else:
+            break
+    with listener:
+        yield listener
+
+
+def _reachable(host: str) -> str:
+    """An address under which this machine reaches a server that listens on ``host``."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, _in_url(host))  # noqa: S104 - compared, not bound
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise Stopped(signal.Signals(number).name)
+
+
+if __name__ == "__main__":
+    main()

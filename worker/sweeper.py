@@ -1,0 +1,88 @@
+"""Finds what was left behind: adaptations whose worker died, and queued ones whose message was lost.
+
+Every worker sweeps, at its start and then now and again. Sweeps of several workers do not disturb each other: taking
+an adaptation from a dead owner is one conditional UPDATE, and a message too many wakes a worker for nothing.
+"""
+
+import threading
+
+import structlog
+from sqlalchemy import select
+
+from app.adaptations import leases
+from app.adaptations.leases import Lease
+from app.adaptations.states import State
+from app.tables import AdaptationRow, utc_now
+from worker.context import WorkerContext
+from worker.identity import is_dead
+
+_BATCH = 200
+
+log = structlog.get_logger()
+
+
+class Sweeper(threading.Thread):
+    """Sweeps in the background until the worker stops."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        super().__init__(name="sweeper", daemon=True)
+        self._context = context
+
+    def run(self) -> None:
+        """Sweep, wait, and again."""
+        while True:
+            try:
+                sweep(self._context)
+            except Exception:  # whatever it was, such as a database that restarts, the next sweep tries again
+                log.exception("sweep failed")
+            if self._context.stopping.wait(self._context.settings.sweep_s):
+                return
+
+
+def sweep(context: WorkerContext) -> None:
+    """Queue again what dead workers left running, and send what the broker does not have."""
+    for adaptation_id, lease in _leases(context):
+        reason = _why_dead(lease)
+        if reason is not None:
+            _reclaim(context, adaptation_id, lease, reason)
+    _send_again(context)
+
+
+def _leases(context: WorkerContext) -> list[tuple[str, Lease]]:
+    query = select(AdaptationRow.id, AdaptationRow.lease_owner, AdaptationRow.lease_expires_at).where(
+        AdaptationRow.state == State.RUNNING
+    )
+    with context.db.read_session() as session:
+        return [(id_, Lease(owner, until)) for id_, owner, until in session.execute(query) if owner and until]
+
+
+def _why_dead(lease: Lease) -> str | None:
+    if is_dead(lease.owner):
+        return "The worker died."
+    return "The worker did not answer in time." if lease.expires_at <= utc_now() else None
+
+
+def _reclaim(context: WorkerContext, adaptation_id: str, lease: Lease, reason: str) -> None:
+    with context.db.session() as session:
+        taken = leases.reclaim(session, adaptation_id, lease, reason, context.settings.max_attempts)
+    if taken:
+        log.warning("adaptation reclaimed", adaptation=adaptation_id, owner=lease.owner, reason=reason)
+
+
+def _send_again(context: WorkerContext) -> None:
+    """Send all queued adaptations when no message waits.
+
+    While messages wait, the workers are busy and nothing is gained; and so messages cannot pile up.
+    """
+    query = select(AdaptationRow.id).where(AdaptationRow.state == State.QUEUED).order_by(AdaptationRow.created_at)
+    with context.db.read_session() as session:
+        queued = list(session.scalars(query.limit(_BATCH)))
+    if not queued:
+        return
+    try:
+        waiting = context.queue.waiting()
+    except Exception as error:  # kombu and redis each have their own tree of errors for a broker that is away
+        log.warning("broker does not answer", error=str(error))
+        return
+    if waiting == 0 and all(context.queue.enqueue_adaptation(adaptation_id) for adaptation_id in queued):
+        log.info("queued adaptations sent", count=len(queued))
