@@ -23,7 +23,8 @@ class Example:
     """One row of the montage: a joint of one view, all in heatmap pixels of that view.
 
     ``maps`` are [64, 64], one a column; ``background`` is the view as the camera shows it (RGB, any square size), None
-    where there is no camera image; ``radius`` is half a head; ``found`` is where each map's best peak lies, or None.
+    where there is no camera image; ``radius`` is half a head; ``found`` is where each map's best peak lies, or None;
+    ``captions`` stand in the corner of each map.
     """
 
     title: str
@@ -34,17 +35,18 @@ class Example:
     radius: float
     maps: tuple[NDArray[np.floating[Any]], ...]
     found: tuple[Array | None, ...]
+    captions: tuple[str, ...]
 
 
 def montage(examples: Sequence[Example], columns: Sequence[str], heading: str, note: str, path: Path) -> Path:
     """The paper's Figure 6 for this rig: per row the truth, the first heatmap, the warped ones and the fused one."""
     with mpl.rc_context(STYLE):
         count = len(columns) + 1
-        width, height = 1.75 * count + 1.7, 1.86 * len(examples) + 1.16
+        width, height = 1.75 * count + 1.7, 1.86 * len(examples) + 1.3
         figure = new_figure(width, height, heading, note)
         grid = figure.add_gridspec(
             len(examples), count, left=1.7 / width, right=1 - 0.12 / width, top=1 - 0.78 / height,
-            bottom=0.42 / height, wspace=0.05, hspace=0.06,
+            bottom=0.56 / height, wspace=0.05, hspace=0.06,
         )  # fmt: skip
         for row, example in enumerate(examples):
             axes = [figure.add_subplot(grid[row, column]) for column in range(count)]
@@ -64,11 +66,12 @@ def _example(axes: Sequence[Any], example: Example) -> None:
         color=AFTER if example.helped else BEFORE,
     )  # fmt: skip
     _window(axes[0], example.background, dim=1.0)
-    for axis, values, found in zip(axes[1:], example.maps, example.found, strict=True):
+    for axis, values, found, caption in zip(axes[1:], example.maps, example.found, example.captions, strict=True):
         _window(axis, example.background, dim=0.45)
         _heat(axis, values, transparent=example.background is not None)
         if found is not None:
             axis.plot(*found, marker="x", color="white", markersize=6, markeredgewidth=1.4)
+        axis.text(2, 61, caption, color="white", fontsize=7.5)
     for axis in axes:
         axis.add_patch(Circle(tuple(example.truth), example.radius, fill=False, color="white", linewidth=2.2))
         axis.add_patch(Circle(tuple(example.truth), example.radius, fill=False, color=TRUTH, linewidth=1.3))

@@ -43,7 +43,7 @@ def motion(data: Motion, skeleton: Skeleton, heading: str, note: str, path: Path
         width, height = 12.4, 5.6
         figure = new_figure(width, height, heading, note)
         grid = figure.add_gridspec(
-            3, 3, width_ratios=(1, 1, 1.25), left=0.01, right=0.985, top=0.85, bottom=0.13, wspace=0.1, hspace=0.18
+            3, 3, width_ratios=(1, 1, 1.25), left=0.025, right=0.985, top=0.85, bottom=0.13, wspace=0.14, hspace=0.18
         )
         for column, (joints, colour, name) in enumerate(
             ((data.before, BEFORE, "no fusion"), (data.after, AFTER, "fused"))
@@ -81,7 +81,7 @@ def _space(axis: Any, data: Motion, skeleton: Skeleton, joints: Array, colour: s
         getattr(axis, f"{name}axis").set_tick_params(labelsize=6, pad=-3)
         getattr(axis, f"{name}axis").pane.set(facecolor="#f6f7f9", edgecolor="#d9dce1")
         getattr(axis, f"{name}axis").set_major_locator(MultipleLocator(0.5))
-    axis.set_box_aspect((1, 1, 1), zoom=1.2)
+    axis.set_box_aspect((1, 1, 1), zoom=1.12)
     axis.view_init(elev=12, azim=_across(truth[data.shown]))
     axis.grid(color="#e3e5e9")
 
@@ -102,7 +102,7 @@ def _trajectory(axes: list[Any], data: Motion) -> None:
             linewidth=0, step="mid",
         )  # fmt: skip
         _limits(axis, data.truth[:, data.joint, coordinate])
-        axis.set_ylabel("xyz"[coordinate], rotation=0, labelpad=8, fontsize=9)
+        axis.text(0.015, 0.93, "xyz"[coordinate], transform=axis.transAxes, va="top", fontsize=10, fontweight="bold")
         axis.yaxis.set_major_locator(MaxNLocator(4))
         axis.tick_params(labelbottom=coordinate == 2)
         axis.set_xlim(data.seconds[0], data.seconds[-1])

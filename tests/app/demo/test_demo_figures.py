@@ -17,7 +17,9 @@ def _example(background: bool) -> Example:
     truth = RNG.uniform(10, 50, 2)
     maps = tuple(render(truth + shift, 2.0) for shift in (12.0, 0.0, 0.0, 0.0, 0.0))
     image = RNG.integers(0, 255, (128, 128, 3), dtype=np.uint8) if background else None
-    return Example("left wrist\ncam01", "no fusion 120 px off", True, image, truth, 2.0, maps, (truth, *[None] * 4))
+    captions = ("", "cam02", "cam03", "cam04", "")
+    found = (truth, *[None] * 4)
+    return Example("left wrist\ncam01", "no fusion 120 px off", True, image, truth, 2.0, maps, found, captions)
 
 
 def _read(path: Path) -> np.ndarray:
