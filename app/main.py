@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI
-from models.backbone import Backbone
 
-from app import auth, health, problems
+from app import auth, health, openapi, problems
 from app.adaptations.routes import router as adaptations
 from app.artifacts import ArtifactStore
 from app.captures.routes import router as captures
@@ -24,6 +23,7 @@ from app.queue import JobQueue
 from app.rigs.cache import RigCache
 from app.rigs.routes import router as rigs
 from app.settings import Settings
+from models.backbone import Backbone
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.backbone = None  # loaded at start-up; until then only /healthz and what needs no images answers
     _add_routes(app)
     problems.install(app)
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     app.add_middleware(RequestLimits, settings=settings)
     app.add_middleware(RequestContext, metrics=state.metrics)
     return app
@@ -62,7 +63,12 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _add_routes(app: FastAPI) -> None:
     for router in (rigs, captures, adaptations, checkpoints, poses):
-        app.include_router(router, prefix="/v1", dependencies=[Depends(auth.require_key)])
+        app.include_router(
+            router,
+            prefix="/v1",
+            dependencies=[Depends(auth.require_key)],
+            responses=problems.responses(401, 404, 409, 422),
+        )
     app.include_router(health.router)
     app.include_router(dashboard)
 

@@ -37,6 +37,14 @@ def configure_logging(log_format: str) -> None:
     )
 
 
+def _template(scope: Scope) -> str:
+    """The path with its parameters' names for their values, so that ids never become label values."""
+    if "route" not in scope:
+        return "unmatched"
+    names = {str(value): name for name, value in scope.get("path_params", {}).items()}
+    return "/".join(f"{{{names[step]}}}" if step in names else step for step in scope["path"].split("/"))
+
+
 class RequestContext:
     """Pure ASGI, so that streamed answers stay streams."""
 
@@ -78,7 +86,7 @@ class RequestContext:
             self._record(scope, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
+        route = _template(scope)
         self._metrics.observe_request(scope["method"], route, status, seconds)
         if route not in _QUIET:
             milliseconds = round(seconds * 1000, 1)

