@@ -11,6 +11,7 @@ from app.auth import require_key
 from app.errors import ServiceUnavailable
 from app.metrics import CONTENT_TYPE
 from app.problems import responses
+from models.weights import default_omega, load_omega
 
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["operations"])
@@ -23,11 +24,12 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Every part answers; the digest tells which backbone is loaded."""
+    """Every part answers; the digests tell which weights are served."""
 
     status: str = "ready"
     parts: list[str]
     backbone: str
+    omega_base: str
 
 
 @router.get("/healthz", summary="Does the process live?")
@@ -44,12 +46,12 @@ def readyz(request: Request) -> Ready:
         "database": state.db.ping,
         "broker": state.queue.ping,
         "artifacts": state.artifacts.check_writable,
-        "weights": lambda: state.backbone.digest,
+        "weights": lambda: (state.backbone.digest, load_omega()),
     }
     missing = [name for name, check in checks.items() if not _answers(name, check)]
     if missing:
         raise ServiceUnavailable(f"These parts do not answer: {', '.join(missing)}.", at=missing[0], code="not_ready")
-    return Ready(parts=list(checks), backbone=state.backbone.digest)
+    return Ready(parts=list(checks), backbone=state.backbone.digest, omega_base=default_omega().digest)
 
 
 @router.get(

@@ -61,7 +61,7 @@ def _with_confidence(poses: Poses) -> NDArray[np.float64]:
 def _rows(values: NDArray[np.float64], decimals: int) -> Any:
     """Nested lists of ``values`` whose innermost rows are None where they hold what JSON cannot: NaN or infinity."""
     rounded = np.round(values, decimals)
-    known = np.isfinite(rounded).all(-1)
+    known = np.asarray(np.isfinite(rounded).all(-1))
     if known.all():
         return rounded.tolist()
     rows = np.empty(known.shape, object)

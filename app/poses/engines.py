@@ -5,10 +5,9 @@ The key holds the checkpoint, so an activation simply asks for another engine: r
 
 from dataclasses import dataclass
 
-from models.backbone import ViewCutter
-
 from app.artifacts import ArtifactStore
 from app.cache import Cache
+from models.backbone import ViewCutter
 from models.checkpoint import Checkpoint
 from models.rig import Rig
 from models.runtime import Engine

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.backbone import Backbone
-
 from app.framesets import check_frames, read_heatmaps
 from app.image_files import ImageFile
 from app.poses.engines import Engines, Fusion
 from app.settings import Settings
 from app.uploads import Upload
+from models.backbone import Backbone
 from models.rig import Rig
 from models.runtime import Poses
 

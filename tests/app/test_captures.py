@@ -235,7 +235,7 @@ REFUSED: list[tuple[str, Callable[[World], Sent], int, str, str | None]] = [
     ("make", "status", "code", "at"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
 )
 def test_a_wrong_capture_is_refused_and_leaves_nothing(
-    service: Service, world: World, make: Callable[[World], Sent], status: int, code: str, at: str | None
+    *, service: Service, world: World, make: Callable[[World], Sent], status: int, code: str, at: str | None
 ) -> None:
     rig = service.register(world)
     before = service.holdings()
@@ -296,7 +296,7 @@ IMAGES: list[tuple[str, Callable[[dict[str, bytes]], Any], int, str, str | None]
     ("a folder too deep", lambda e: _renamed(e, "a/000000/cam01.jpg"), 422, "invalid_entry", "a/000000/cam01.jpg"),
     ("a camera missing", lambda e: {k: v for k, v in e.items() if k != "000002/cam01.jpg"}, 422, "missing_camera",
      "frames:000002"),
-    ("an image twice", lambda e: list(e.items()) + [("000000/cam01.png", b"x")], 422, "duplicate_entry",
+    ("an image twice", lambda e: [*e.items(), ("000000/cam01.png", b"x")], 422, "duplicate_entry",
      "000000/cam01.png"),
     ("an entry twice", _twice, 422, "duplicate_entry", "frames:000000/cam01.jpg"),
     ("an encrypted zip", _encrypted, 422, "encrypted_archive", "frames:000000/cam01.jpg"),
@@ -312,7 +312,7 @@ IMAGES: list[tuple[str, Callable[[dict[str, bytes]], Any], int, str, str | None]
     ("spoil", "status", "code", "at"), [case[1:] for case in IMAGES], ids=[case[0] for case in IMAGES]
 )
 def test_wrong_images_are_refused_and_leave_nothing(
-    service: Service, world: World, spoil: Callable[[dict[str, bytes]], Any], status: int, code: str, at: str
+    *, service: Service, world: World, spoil: Callable[[dict[str, bytes]], Any], status: int, code: str, at: str
 ) -> None:
     rig = small_rig(world)
     identifier = service.client.post("/v1/rigs", json=payloads.rig_document(rig)).json()["id"]
@@ -358,7 +358,7 @@ def test_a_capture_of_another_rig_is_refused(service: Service, world: World) -> 
     ],
 )  # fmt: skip
 def test_a_stream_that_is_no_form_is_refused(
-    service: Service, world: World, content_type: str, body: bytes, status: int, code: str
+    *, service: Service, world: World, content_type: str, body: bytes, status: int, code: str
 ) -> None:
     rig = service.register(world)
     before = service.holdings()
