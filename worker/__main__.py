@@ -22,6 +22,8 @@ def main() -> None:
     configure_logging(settings.log_format)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     torch.set_num_threads(settings.threads or _cores())
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("rigfuse: RIGFUSE_DEVICE is cuda, and torch finds no CUDA device here.")
     context = WorkerContext.from_settings(settings)
     celery = create_celery(context)
     worker = celery.Worker(

@@ -75,20 +75,20 @@ def _compute(context: WorkerContext, claim: Claim, attempt: Attempt) -> Checkpoi
         options=job.options,
         progress=lambda stage, part: attempt(stage, before + (1 - before) * part),
         capture_digest=capture.digest,
+        device=context.settings.device,
     )
 
 
 def _record(context: WorkerContext, claim: Claim, checkpoint: Checkpoint) -> str:
     data = checkpoint.to_bytes()
-    metrics = checkpoint.metrics
     # The bytes first: an artifact that no row names is harmless, a row without its artifact is not.
     result = Result(
         artifact_sha256=context.artifacts.put_bytes(data),
         size_bytes=len(data),
         manifest=checkpoint.manifest(),
-        metrics=metrics,
-        promoted=bool(metrics["promoted"]),
-        reason=str(metrics["reason"]),
+        metrics=checkpoint.metrics,
+        promoted=checkpoint.promoted,
+        reason=str(checkpoint.metrics.get("reason", "")),
     )
     with context.db.session() as session:
         return finish.succeed(session, claim, result)

@@ -105,8 +105,14 @@ def _environment(settings: Settings) -> dict[str, str]:
         "RIGFUSE_BROKER_URL": settings.broker_url,
         "PYTHONUNBUFFERED": "1",  # so that a log's last lines are there when its process is killed
     }
-    # On one machine a dead worker is noticed at once; the lease only has to cover one that hangs.
-    defaults = {"RIGFUSE_LEASE_S": "30", "RIGFUSE_HEARTBEAT_S": "5", "RIGFUSE_SWEEP_S": "2"}
+    defaults = {
+        # On one machine a dead worker is noticed at once; the lease only has to cover one that hangs.
+        "RIGFUSE_LEASE_S": "30",
+        "RIGFUSE_HEARTBEAT_S": "5",
+        "RIGFUSE_SWEEP_S": "2",
+        # The API and the worker share the cores: a thread that spins while it waits takes them from the other.
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
     return {**defaults, **os.environ, **chosen}
 
 

@@ -57,7 +57,7 @@ def succeed(session: Session, held: Claim, result: Result) -> str:
     session.refresh(job)
     job.checkpoint_id = checkpoint_id
     rig = locked_rig(session, job.rig_id)
-    if result.promoted and rig is not None and rig.archived_at is None:
+    if result.promoted and rig.archived_at is None:
         activate(session, rig, checkpoint_id, Action.PROMOTED)
     return checkpoint_id
 

@@ -11,7 +11,9 @@ from app.adaptations.schemas import Adaptation, AdaptationRequest
 from app.adaptations.states import State
 from app.deps import DatabaseDep, QueueDep, ReadSessionDep, SessionDep
 from app.pagination import Page, PageDep, fetch_page
+from app.problems import responses
 from app.tables import AdaptationRow
+from app.wire import Id
 
 router = APIRouter(tags=["adaptations"])
 
@@ -21,9 +23,14 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/rigs/{rig_id}/adaptations", status_code=status.HTTP_202_ACCEPTED)
+@router.post(
+    "/rigs/{rig_id}/adaptations",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Start an adaptation",
+    responses=responses(401, 404, 409, 422),
+)
 def create_adaptation(
-    rig_id: str,
+    rig_id: Id,
     request: AdaptationRequest,
     *,
     response: Response,
@@ -37,7 +44,7 @@ def create_adaptation(
     return Adaptation.of(row)
 
 
-@router.get("/adaptations")
+@router.get("/adaptations", summary="List adaptations", responses=responses(401, 422))
 def list_adaptations(
     session: ReadSessionDep,
     page: PageDep,
@@ -51,28 +58,38 @@ def list_adaptations(
     if rig is not None:
         statement = statement.where(AdaptationRow.rig_id == rig)
     rows, next_cursor = fetch_page(session, statement, page, table=AdaptationRow)
-    return Page(items=[Adaptation.of(row) for row in rows], next_cursor=next_cursor)
+    return Page[Adaptation](items=[Adaptation.of(row) for row in rows], next_cursor=next_cursor)
 
 
-@router.get("/adaptations/{adaptation_id}")
-def get_adaptation(adaptation_id: str, session: ReadSessionDep) -> Adaptation:
+@router.get("/adaptations/{adaptation_id}", summary="Read an adaptation", responses=responses(401, 404))
+def get_adaptation(adaptation_id: Id, session: ReadSessionDep) -> Adaptation:
     """How an adaptation stands, and when it has finished, what it measured."""
     return Adaptation.of(service.find(session, adaptation_id))
 
 
-@router.post("/adaptations/{adaptation_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
-def cancel_adaptation(adaptation_id: str, session: SessionDep) -> Adaptation:
+@router.post(
+    "/adaptations/{adaptation_id}/cancel",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Cancel an adaptation",
+    responses=responses(401, 404, 409),
+)
+def cancel_adaptation(adaptation_id: Id, session: SessionDep) -> Adaptation:
     """Stop an adaptation: at once where it waits, at its next step where it runs."""
     return Adaptation.of(service.cancel(session, adaptation_id))
 
 
 @router.get(
     "/adaptations/{adaptation_id}/events",
+    summary="Follow an adaptation",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}}, 204: {"description": "nothing follows"}},
+    responses={
+        200: {"content": {"text/event-stream": {}}},
+        204: {"description": "Nothing follows the last event"},
+        **responses(401, 404),
+    },
 )
 def follow_adaptation(
-    adaptation_id: str,
+    adaptation_id: Id,
     database: DatabaseDep,
     last_event_id: Annotated[str | None, Header(description="go on after this event")] = None,
 ) -> Response:

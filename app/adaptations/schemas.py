@@ -1,12 +1,12 @@
 """What goes over the wire for adaptations."""
 
-from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.adaptations.states import State
 from app.tables import AdaptationRow
+from app.wire import Time
 
 
 class AdaptationRequest(BaseModel):
@@ -45,9 +45,9 @@ class Adaptation(BaseModel):
     metrics: dict[str, Any] | None
     checkpoint: str | None
     error: AdaptationError | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
 
     @classmethod
     def of(cls, row: AdaptationRow) -> "Adaptation":

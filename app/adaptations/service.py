@@ -9,7 +9,8 @@ from app.adaptations.states import FINISHED, State, change, move, record
 from app.db import after_commit
 from app.errors import Conflict, NotFound
 from app.queue import JobQueue
-from app.tables import AdaptationRow, CaptureRow, RigRow, new_id, utc_now
+from app.rigs.repository import get_usable_rig
+from app.tables import AdaptationRow, CaptureRow, new_id, utc_now
 from models.methods import validate_options
 
 
@@ -49,9 +50,10 @@ def create(
 
 def find(session: Session, adaptation_id: str) -> AdaptationRow:
     """The adaptation of that id; raises NotFound."""
-    row = session.get(AdaptationRow, adaptation_id)
+    row = session.get(AdaptationRow, adaptation_id) if adaptation_id.isprintable() else None
     if row is None:
-        raise NotFound(f"There is no adaptation {adaptation_id!r}.", code="adaptation_not_found")
+        detail = f"There is no adaptation {adaptation_id!r}."
+        raise NotFound(detail, at="path.adaptation_id", code="adaptation_not_found")
     return row
 
 
@@ -91,11 +93,8 @@ def _same(earlier: AdaptationRow, rig_id: str, request: AdaptationRequest) -> Ad
 
 
 def _check_rig_and_capture(session: Session, rig_id: str, capture_id: str) -> None:
-    rig, capture = session.get(RigRow, rig_id), session.get(CaptureRow, capture_id)
-    if rig is None:
-        raise NotFound(f"There is no rig {rig_id!r}.", code="rig_not_found")
-    if rig.archived_at is not None:
-        raise Conflict(f"The rig {rig_id!r} is archived and takes no new adaptations.", code="rig_archived")
+    get_usable_rig(session, rig_id)
+    capture = session.get(CaptureRow, capture_id) if capture_id.isprintable() else None
     if capture is None:
         raise NotFound(f"There is no capture {capture_id!r}.", at="capture", code="capture_not_found")
     if capture.rig_id != rig_id:

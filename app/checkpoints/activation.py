@@ -53,9 +53,10 @@ def read_history(history: Iterable[tuple[Action, str | None]]) -> list[str]:
     return stack
 
 
-def locked_rig(session: Session, rig_id: str) -> RigRow | None:
-    """The rig, with its row locked until the transaction ends, so that changes of its checkpoint come one by one."""
-    return session.scalars(select(RigRow).where(RigRow.id == rig_id).with_for_update()).one_or_none()
+def locked_rig(session: Session, rig_id: str) -> RigRow:
+    """The rig, its row locked until the transaction ends, so that changes of its checkpoint come one by one."""
+    query = select(RigRow).where(RigRow.id == rig_id).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).one()
 
 
 def _change(session: Session, rig: RigRow, checkpoint_id: str | None, action: Action) -> None:

@@ -1,11 +1,11 @@
 """What goes over the wire for checkpoints."""
 
-from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
 from app.tables import CheckpointRow
+from app.wire import Time
 
 
 class Checkpoint(BaseModel):
@@ -22,7 +22,7 @@ class Checkpoint(BaseModel):
     reason: str
     artifact_sha256: str
     size_bytes: int
-    created_at: datetime
+    created_at: Time
 
     @classmethod
     def of(cls, row: CheckpointRow, active_id: str | None) -> "Checkpoint":
@@ -38,7 +38,8 @@ class CheckpointManifest(Checkpoint):
     @classmethod
     def of(cls, row: CheckpointRow, active_id: str | None) -> "CheckpointManifest":
         """The row as a client sees it; ``active_id`` is what the rig serves with."""
-        manifest = {**row.manifest, "artifact_digest": row.artifact_sha256}
+        digests = {**row.manifest.get("digests", {}), "artifact": row.artifact_sha256}
+        manifest = {**row.manifest, "digests": digests}
         return cls(**_fields(row, active_id), manifest=manifest)
 
 

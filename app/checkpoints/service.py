@@ -4,24 +4,18 @@ from sqlalchemy.orm import Session
 
 from app.artifacts import ArtifactStore
 from app.checkpoints import activation
-from app.errors import Conflict, NotFound
+from app.errors import NotFound
+from app.rigs.repository import get_usable_rig
 from app.tables import CheckpointRow, RigRow
 
 
 def find(session: Session, checkpoint_id: str) -> tuple[CheckpointRow, RigRow]:
     """The checkpoint of that id and its rig; raises NotFound."""
-    row = session.get(CheckpointRow, checkpoint_id)
+    row = session.get(CheckpointRow, checkpoint_id) if checkpoint_id.isprintable() else None
     if row is None:
-        raise NotFound(f"There is no checkpoint {checkpoint_id!r}.", code="checkpoint_not_found")
+        detail = f"There is no checkpoint {checkpoint_id!r}."
+        raise NotFound(detail, at="path.checkpoint_id", code="checkpoint_not_found")
     return row, session.get_one(RigRow, row.rig_id)
-
-
-def find_rig(session: Session, rig_id: str) -> RigRow:
-    """The rig of that id; raises NotFound."""
-    rig = session.get(RigRow, rig_id)
-    if rig is None:
-        raise NotFound(f"There is no rig {rig_id!r}.", code="rig_not_found")
-    return rig
 
 
 def activate(session: Session, artifacts: ArtifactStore, checkpoint_id: str) -> tuple[CheckpointRow, RigRow]:
@@ -45,9 +39,5 @@ def roll_back(session: Session, rig_id: str) -> tuple[RigRow, str]:
 
 
 def _changeable_rig(session: Session, rig_id: str) -> RigRow:
-    rig = activation.locked_rig(session, rig_id)
-    if rig is None:
-        raise NotFound(f"There is no rig {rig_id!r}.", code="rig_not_found")
-    if rig.archived_at is not None:
-        raise Conflict(f"The rig {rig_id!r} is archived; what it serves with no longer changes.", code="rig_archived")
-    return rig
+    get_usable_rig(session, rig_id)
+    return activation.locked_rig(session, rig_id)
