@@ -1,18 +1,18 @@
 """The domain errors of RigFuse, none of which knows HTTP.
 
-    RigFuseError
-    ├── InvalidInput              what the caller sent cannot be used
-    │   ├── InvalidRig            a calibration that cannot be right
-    │   ├── InvalidLabels         labels that do not fit the rig
-    │   │   └── InsufficientLabels    too few labelled frames to learn from
-    │   ├── InvalidHeatmaps       wrong shape, type or values
-    │   ├── InvalidImage          not an image, or not this camera's image
-    │   └── InvalidOptions        an unknown method or option
-    ├── SkeletonMismatch          the backbone predicts other joints than the rig has
-    ├── CheckpointMismatch        a checkpoint of another rig or of other weights
-    ├── CorruptArtifact           stored bytes that are not what they claim to be
-    ├── DeviceUnavailable         a device was asked for that is not there
-    └── Cancelled                 the caller asked the engine to stop
+RigFuseError
+├── InvalidInput              what the caller sent cannot be used
+│   ├── InvalidRig            a calibration that cannot be right
+│   ├── InvalidLabels         labels that do not fit the rig
+│   │   └── InsufficientLabels    too few labelled frames to learn from
+│   ├── InvalidHeatmaps       wrong shape, type or values
+│   ├── InvalidImage          not an image, or not this camera's image
+│   └── InvalidOptions        an unknown method or option
+├── SkeletonMismatch          the backbone predicts other joints than the rig has
+├── CheckpointMismatch        a checkpoint of another rig or of other weights
+├── CorruptArtifact           stored bytes that are not what they claim to be
+├── DeviceUnavailable         a device was asked for that is not there
+└── Cancelled                 the caller asked the engine to stop
 """
 
 from typing import ClassVar

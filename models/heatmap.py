@@ -62,3 +62,26 @@ def _mean_shift(heatmaps: NDArray[np.floating], x: NDArray[np.intp], y: NDArray[
         mean = np.stack([(local.sum(1) * offset).sum(1), (local.sum(2) * offset).sum(1)], axis=1) / total[:, None]
         shift = shift + np.clip((mean - shift) * 2, -1, 1)  # the window halves the step of a peak as wide as itself
     return np.stack([x, y], axis=1).astype(np.float64) + np.clip(shift, -1, 1)
+
+
+def decode_near(
+    heatmaps: NDArray[np.floating], places: NDArray[np.float64], reach: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The strongest peak of each heatmap [..., H, W] within ``reach`` pixels of a place [..., 2].
+
+    Returns points [..., 2] and their heights [...], as ``decode`` does.
+    """
+    *lead, height, width = heatmaps.shape
+    flat, near = heatmaps.reshape(-1, height, width), places.reshape(-1, 2)
+    offset = np.arange(-int(reach) - 1, int(reach) + 2)
+    x = np.rint(near[:, 0]).astype(np.intp)[:, None] + offset
+    y = np.rint(near[:, 1]).astype(np.intp)[:, None] + offset
+    inside = ((x >= 0) & (x < width))[:, None, :] & ((y >= 0) & (y < height))[:, :, None]
+    inside &= np.square(x - near[:, :1])[:, None, :] + np.square(y - near[:, 1:])[:, :, None] <= reach**2
+    rows = np.arange(len(flat))
+    columns, lines = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    patch = flat[rows[:, None, None], lines[:, :, None], columns[:, None, :]]
+    best = np.where(inside, patch, -np.inf).reshape(len(flat), -1).argmax(1)
+    line, column = lines[rows, best // len(offset)], columns[rows, best % len(offset)]
+    points = _mean_shift(flat, column, line)
+    return points.reshape(*lead, 2), flat[rows, line, column].astype(np.float64).reshape(lead)

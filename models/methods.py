@@ -19,7 +19,7 @@ class AdaptationOptions:
 
     holdout: float = 0.3
     repair_cameras: bool = True
-    steps: int = 80
+    steps: int = 60
 
 
 _RANGES = {"holdout": (0.1, 0.6), "steps": (0, 1000)}

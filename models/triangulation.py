@@ -18,6 +18,7 @@ from models.heatmap import HEATMAP_SIZE
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+INLIER_PX = 2.5
 _MIN_SUPPORT = 0.1  # confidence that the agreeing views must bring together
 _RIVAL = 0.8  # a second consensus, of the other views, this strong makes the joint ambiguous
 _MAX_DEPTH_ERROR = 0.25  # largest standard deviation, as a share of the distance to the nearest agreeing camera
@@ -47,7 +48,7 @@ def triangulate(
     confidence: Array | None = None,
     *,
     method: str = "robust",
-    inlier_px: float = 2.5,
+    inlier_px: float = INLIER_PX,
     min_views: int = 2,
     sigma_px: float | Array = 0.5,
 ) -> Triangulation:

@@ -94,8 +94,8 @@ def make_world(
 def occlusion(rng: np.random.Generator, rig: Rig, joints: Array, share: float) -> NDArray[np.bool_]:
     """Which joints are hidden [F, V, J]: those behind the body's own limbs, and others at random up to ``share``.
 
-    Self-occlusion is geometric, a limb being three balls of 7 cm; a share that is then still missing is hidden at random
-    by props.
+    Self-occlusion is geometric, a limb being three balls of 7 cm; a share that is then still missing is hidden at
+    random by props.
     """
     radius = 0.07 / rig.metres_per_unit
     centres = np.stack([camera.centre for camera in rig.cameras])
@@ -186,7 +186,10 @@ def _random_camera(rng: np.random.Generator, camera_id: str, position: Array) ->
     view_angle = np.clip(2 * np.degrees(np.arctan(rng.uniform(1.3, 2.2) / reach)), 35, 110)
     focal = min(width, height) / 2 / np.tan(np.radians(view_angle) / 2)
     K = np.array([[focal, 0, width / 2 + rng.normal(0, 8)], [0, focal * rng.normal(1, 0.002), height / 2], [0, 0, 1]])
-    dist = np.array([rng.uniform(-0.2, 0.05), rng.uniform(-0.02, 0.06), *rng.normal(0, 5e-4, 2), 0.0])
+    corner = max(1.0, (width**2 + height**2) / (2 * focal) ** 2)  # squared tangent: a wide lens bends less per tangent
+    dist = np.array(
+        [rng.uniform(-0.15, 0.05) / corner, rng.uniform(-0.02, 0.04) / corner**2, *rng.normal(0, 5e-4, 2), 0]
+    )
     return Camera(camera_id, width, height, K, R, -R @ position, dist)
 
 

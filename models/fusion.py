@@ -1,0 +1,135 @@
+"""Fusing the heatmaps of all views: equation (1) of MetaFuse (CVPR 2020), in a form that is fast.
+
+``x_i ← x_i + Σ_j ω_{j,i}·x_j``, with the same weights for every joint and, by equation (2), ``ω_i = T_{θ_i}(ω_base)``
+(models.affine). All epipolar lines of a pair pass through the epipole: a pencil with one degree of freedom. So instead
+of 4096 sets of weights a pair needs about a hundred, at knots of the pencil, and a linear look-up between them
+(models.pencil).
+
+Fusing takes two rounds. A confident mistake of one view lays a ridge over all others; the first round finds out which
+peaks other views agree with, and in the second each source counts only as far as the first round believed it:
+
+    f¹_a = h_a + g₁ Σ_b γ_ab W_ab h_b,    f_a = h_a + g₂ Σ_b γ_ab W_ab (s_b ⊙ h_b),    s_b = (f¹_b / max f¹_b)^κ
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from models.affine import PIXELS, transform
+from models.pencil import pencil_of
+
+Array32 = NDArray[np.float32]
+FLOOR = 0.02  # a source's heatmap below this is background and is not summed
+
+
+@dataclass(frozen=True)
+class OmegaBase:
+    """The generic fusion map and the generic numbers learned with it.
+
+    ``values`` [64, 64]: rows across the line, columns along it, the same under a half turn, since a line has no
+    direction. ``gains`` (g₁, g₂) and ``sharpness`` κ belong to the two rounds; with ``sharpness`` 0 there is only one.
+    """
+
+    values: Array32
+    gains: tuple[float, float]
+    sharpness: float
+    digest: str = ""
+
+
+class Fuser:
+    """Fuses the heatmaps of a rig: built once from θ of all pairs, then applied to any number of frames.
+
+    ``pairs`` are (target, source) view indices; ``theta`` [P, 64, 64, 2, 3]; ``gains`` γ [P].
+    """
+
+    def __init__(
+        self,
+        omega: OmegaBase,
+        pairs: Sequence[tuple[int, int]],
+        theta: Array32,
+        gains: NDArray[np.floating],
+        views: int,
+    ) -> None:
+        self.omega, self.views = omega, views
+        self.pencils = [pencil_of(field) for field in theta]
+        self._incoming: list[list[int]] = [[p for p, (a, _) in enumerate(pairs) if a == v] for v in range(views)]
+        self._outgoing: list[list[int]] = [[p for p, (_, b) in enumerate(pairs) if b == v] for v in range(views)]
+        self._sources = [source for _, source in pairs]
+        self._gains = np.asarray(gains, np.float32)
+        self._tables = [self._table(v) for v in range(views)]
+
+    def _table(self, source: int) -> NDArray[np.float16]:
+        """Weights of all knots of all targets of a source [4096, knots], a row a source pixel."""
+        knots = [transform(self.omega.values, self.pencils[p].knots) for p in self._outgoing[source]]
+        return (
+            np.ascontiguousarray(np.concatenate(knots).T.astype(np.float16))
+            if knots
+            else np.zeros((PIXELS, 0), np.float16)
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the tables take."""
+        return sum(table.nbytes for table in self._tables)
+
+    @cached_property
+    def _lookups(self) -> list[sparse.csr_array]:
+        """Per target, the sparse matrix [4096, knots of all its sources] that reads the knots and applies the gains."""
+        empty = sparse.csr_array((PIXELS, 0), dtype=np.float32)
+        return [
+            sparse.csr_array(sparse.hstack([empty] + [self.pencils[p].lookup() * self._gains[p] for p in incoming]))
+            for incoming in self._incoming
+        ]
+
+    def fuse(self, heatmaps: NDArray[np.floating]) -> Array32:
+        """Equation (1) in two rounds: heatmaps [F, V, J, 64, 64] → fused [F, V, J, 64, 64]."""
+        flat = self._by_view(heatmaps)
+        first, second = self.omega.gains
+        fused = flat + first * self._evidence(flat)
+        if self.omega.sharpness:
+            fused = flat + second * self._evidence(flat * self._belief(fused))
+        return self._by_frame(fused, heatmaps.shape)
+
+    def _by_view(self, heatmaps: NDArray[np.floating]) -> Array32:
+        return np.asarray(heatmaps, np.float32).swapaxes(0, 1).reshape(self.views, -1, PIXELS)
+
+    @staticmethod
+    def _by_frame(flat: Array32, shape: tuple[int, ...]) -> Array32:
+        return np.ascontiguousarray(flat.reshape(shape[1], shape[0], *shape[2:]).swapaxes(0, 1))
+
+    def _belief(self, fused: Array32) -> Array32:
+        peak = np.maximum(fused.max(-1, keepdims=True), 1e-6)
+        return np.power(np.maximum(fused, 0) / peak, np.float32(self.omega.sharpness))
+
+    def _evidence(self, flat: Array32) -> Array32:
+        """Σ_b γ_ab W_ab x_b for every target [V, S, 4096]."""
+        knots = dict(self._knot_sums(flat))
+        total = np.zeros_like(flat)
+        for target, incoming in enumerate(self._incoming):
+            if incoming:
+                total[target] = (self._lookups[target] @ np.concatenate([knots[p] for p in incoming])).T
+        return total
+
+    def _knot_sums(self, flat: Array32) -> Iterator[tuple[int, Array32]]:
+        """For every pair, the weighted sum of its source at each knot of its pencil [knots, S]."""
+        for source, outgoing in enumerate(self._outgoing):
+            active = np.flatnonzero((flat[source] > FLOOR).any(0))
+            seen = flat[source][:, active]
+            sums = self._tables[source][active].astype(np.float32).T @ np.where(seen > FLOOR, seen, 0).T
+            stop = 0
+            for pair in outgoing:
+                start, stop = stop, stop + len(self.pencils[pair].knots)
+                yield pair, sums[start:stop]
+
+    def warped(self, heatmaps: NDArray[np.floating], target: int) -> Array32:
+        """What each source says about a target view, without gains: [F, V, J, 64, 64], zero for the target itself."""
+        flat = self._by_view(heatmaps)
+        out = np.zeros_like(flat)
+        for pair, sums in self._knot_sums(flat):
+            if pair in self._incoming[target]:
+                out[self._sources[pair]] = (self.pencils[pair].lookup() @ sums).T
+        return self._by_frame(out, heatmaps.shape)

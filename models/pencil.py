@@ -1,0 +1,80 @@
+"""The pencil of epipolar lines: θ of all 4096 target pixels from θ at about a hundred knots.
+
+The second row of a canonical θ is a line. The lines of a pair, which all meet in one point (the epipole, perhaps at
+infinity), span a space of two dimensions, so each is an angle in it. θ that make no pencil (learned freely for every
+pixel) are kept as they are, one knot a pixel.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from models.affine import HALF, lines_of_theta, theta_of_lines, width_of_theta
+
+KNOTS = 112
+_TOLERANCE_PX = 0.05
+_CENTRED = np.array([[HALF, 0, HALF], [0, HALF, HALF], [0, 0, 1]])  # lines in pixels → lines in normalised coordinates
+
+
+@dataclass(frozen=True)
+class Pencil:
+    """θ at knots [L, 2, 3] and, for each target pixel, between which two knots it lies and how far."""
+
+    knots: NDArray[np.float32]
+    index: NDArray[np.intp]
+    fraction: NDArray[np.float32]
+
+    def lookup(self) -> sparse.csr_array:
+        """The linear look-up [4096, L] from values at the knots."""
+        return self._lookup
+
+    @cached_property
+    def _lookup(self) -> sparse.csr_array:
+        rows = np.arange(len(self.index))
+        below = sparse.csr_array((1 - self.fraction, (rows, self.index)), shape=(len(rows), len(self.knots)))
+        above_index = np.minimum(self.index + 1, len(self.knots) - 1)
+        above = sparse.csr_array((self.fraction, (rows, above_index)), shape=(len(rows), len(self.knots)))
+        return (below + above).tocsr()
+
+
+def pencil_of(theta: NDArray[np.float32]) -> Pencil:
+    """Find the pencil in θ [64, 64, 2, 3], or keep all pixels where there is none."""
+    flat = theta.reshape(-1, 2, 3)
+    every_pixel = Pencil(flat, np.arange(len(flat)), np.zeros(len(flat), np.float32))
+    if np.linalg.norm(flat[:, 1, :2], axis=1).min() <= 0:
+        return every_pixel
+    lines, width = lines_of_theta(flat) @ _CENTRED, float(width_of_theta(flat).mean())
+    lines /= np.linalg.norm(lines, axis=1, keepdims=True)
+    basis = np.linalg.svd(lines, full_matrices=False)[2][:2]
+    angle = _angles(lines @ basis.T)
+    if not np.allclose(_theta_at(angle, basis, width, flat), flat, atol=_TOLERANCE_PX / HALF):
+        return every_pixel
+    knots = np.linspace(angle.min(), angle.max(), KNOTS)
+    place = (angle - knots[0]) / max(knots[-1] - knots[0], 1e-12) * (KNOTS - 1)
+    index = np.clip(place.astype(np.intp), 0, KNOTS - 2)
+    return Pencil(_theta_at(knots, basis, width), index, (place - index).astype(np.float32))
+
+
+def _angles(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Angles of lines in the pencil's plane [N, 2], the branch cut where there are fewest."""
+    double = 2 * np.arctan2(coordinates[:, 1], coordinates[:, 0])  # a line and its opposite are the same line
+    mean = np.angle(np.exp(1j * double).mean())
+    return (np.angle(np.exp(1j * (double - mean))) + mean) / 2
+
+
+def _theta_at(
+    angle: NDArray[np.float64],
+    basis: NDArray[np.float64],
+    width: float,
+    like: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Canonical θ [N, 2, 3] of the pencil's lines at angles [N], turned to the direction of the lines of ``like``."""
+    lines = np.stack([np.cos(angle), np.sin(angle)], axis=1) @ basis @ np.linalg.inv(_CENTRED)
+    theta = theta_of_lines(lines / np.linalg.norm(lines[:, :2], axis=1, keepdims=True), width)
+    if like is None:
+        return theta
+    direction = np.sign((theta[:, 1] * like[:, 1]).sum(1))[:, None, None]
+    return (theta * direction).astype(np.float32)

@@ -1,0 +1,156 @@
+"""The inference engine: heatmaps of synchronised frames in, fused heatmaps, 2D and 3D joints out. No torch."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import geometry
+from models.baselines import epipolar_fuser
+from models.checkpoint import Checkpoint
+from models.errors import InvalidHeatmaps, InvalidOptions
+from models.fusion import Fuser
+from models.heatmap import HEATMAP_SIZE, decode, decode_near
+from models.pictorial import median_limb_lengths, pictorial
+from models.rig import Rig
+from models.triangulation import INLIER_PX, Triangulation, triangulate
+
+Array = NDArray[np.float64]
+METHODS = ("robust", "dlt", "pictorial")
+_OWN_REACH_PX = 3.5  # how far from the fused peak a view's own peak may lie to count as the same joint
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Results for F frames, V views, J joints.
+
+    ``heatmaps`` [F, V, J, 64, 64]; ``joints_view`` [F, V, J, 2] heatmap pixels; ``poses2d`` the same in raw image
+    pixels; ``confidence2d`` [F, V, J]; ``pose3d`` [F, J, 3] in the rig's unit, NaN where not triangulated;
+    ``confidence`` [F, J]; ``reprojection_px`` [F, J] mean over the views used, in raw image pixels; ``views_used``
+    [F, J].
+    """
+
+    heatmaps: NDArray[np.float32]
+    joints_view: Array
+    poses2d: Array
+    confidence2d: Array
+    pose3d: Array
+    confidence: Array
+    reprojection_px: Array
+    views_used: NDArray[np.intp]
+
+
+class Engine:
+    """One rig with one way of fusing it, ready for any number of frames.
+
+    With a checkpoint, fusion chooses the peak and each view's own heatmap measures it: the fused peak of a view that
+    saw nothing is an echo of the others, and must not be counted as one more witness. With ``project``, the 2D joints
+    are then the projections of the joint in space, where there is one, and the fused peaks elsewhere.
+    """
+
+    def __init__(
+        self, sent: Rig, cameras: Rig, fuser: Fuser | None, *, measure: bool = False, project: bool = False
+    ) -> None:
+        self.rig, self.cameras, self.fuser = sent, cameras, fuser
+        self._measure, self._project = measure, project
+        self._projections = cameras.projections()
+        self._pixel = np.array(
+            [geometry.image_pixels_per_heatmap_pixel(c, v) for c, v in zip(sent.cameras, sent.views, strict=True)]
+        )
+
+    @classmethod
+    def unfused(cls, rig: Rig) -> "Engine":
+        """No-Fusion: each view's own peak, triangulated with the cameras as sent."""
+        return cls(rig, rig, None)
+
+    @classmethod
+    def triangulated(cls, rig: Rig) -> "Engine":
+        """Robust triangulation without fusion, its joints in space projected back into every view."""
+        return cls(rig, rig, None, project=True)
+
+    @classmethod
+    def epipolar(cls, rig: Rig) -> "Engine":
+        """Heuristic epipolar fusion with the cameras as sent."""
+        return cls(rig, rig, epipolar_fuser(rig))
+
+    @classmethod
+    def load(cls, rig: Rig, checkpoint: Checkpoint) -> "Engine":
+        """A rig's own checkpoint; raises CheckpointMismatch for a checkpoint of another rig."""
+        cameras = checkpoint.rig(rig)
+        fuser = Fuser(checkpoint.omega, rig.pairs, checkpoint.theta, checkpoint.gains, len(rig.cameras))
+        return cls(rig, cameras, fuser, measure=True, project=checkpoint.project)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the engine holds."""
+        return self.fuser.nbytes if self.fuser else 0
+
+    def poses(self, heatmaps: NDArray[np.floating], triangulation: str = "robust") -> Poses:
+        """Fuse, decode and triangulate heatmaps [F, V, J, 64, 64]."""
+        self._check(heatmaps, triangulation)
+        fused = np.asarray(heatmaps, np.float32) if self.fuser is None else self.fuser.fuse(heatmaps)
+        peaks, height = decode(fused)
+        measured, trust = (peaks, height) if not self._measure else decode_near(heatmaps, peaks, _OWN_REACH_PX)
+        points = self._triangulate(fused, measured, trust**2 if self._measure else trust, triangulation)
+        joints = self._projected(points, peaks) if self._project else peaks
+        return self._result(fused, joints, height, points)
+
+    def warped(self, heatmaps: NDArray[np.floating], target: int) -> NDArray[np.float32]:
+        """What each other view says about a target view [F, V, J, 64, 64]; zeros without fusion."""
+        if self.fuser is None:
+            return np.zeros(heatmaps.shape, np.float32)
+        return self.fuser.warped(heatmaps, target)
+
+    def _check(self, heatmaps: NDArray[np.floating], triangulation: str) -> None:
+        expected = (len(self.rig.cameras), len(self.rig.skeleton.joints), HEATMAP_SIZE, HEATMAP_SIZE)
+        if heatmaps.ndim != 5 or heatmaps.shape[1:] != expected:
+            raise InvalidHeatmaps(
+                f"Heatmaps have shape {heatmaps.shape}; expected (frames, {expected}).", at="heatmaps"
+            )
+        if triangulation not in METHODS:
+            raise InvalidOptions(f"Triangulation is one of {', '.join(METHODS)}.", at="triangulation")
+
+    def _triangulate(self, fused: NDArray[np.float32], points: Array, trust: Array, method: str) -> Triangulation:
+        """Joints in space, the flat index running over frames, then joints."""
+        views = points.shape[1]
+        flat, weights = points.swapaxes(1, 2).reshape(-1, views, 2), trust.swapaxes(1, 2).reshape(-1, views)
+        robust = triangulate(self._projections, flat, weights, method="dlt" if method == "dlt" else "robust")
+        return robust if method != "pictorial" else self._pictorial(fused, flat, robust)
+
+    def _pictorial(self, fused: NDArray[np.float32], flat: Array, robust: Triangulation) -> Triangulation:
+        """The pictorial model's joints, started from the robust ones, its limb lengths their median over the frames."""
+        skeleton, metres = self.rig.skeleton, self.rig.metres_per_unit
+        initial = robust.points.reshape(len(fused), -1, 3)
+        trust = robust.confidence.reshape(initial.shape[:2])
+        limbs = median_limb_lengths(initial, trust, skeleton, metres_per_unit=metres)
+        poses = [
+            pictorial(self._projections, frame, skeleton, start, limb_lengths=limbs, metres_per_unit=metres)
+            for frame, start in zip(fused, initial, strict=True)
+        ]
+        points = np.concatenate(poses)
+        residual = np.linalg.norm(geometry.project(self._projections, points) - flat, axis=-1)
+        inliers = residual <= INLIER_PX
+        return replace(robust, points=points, residual_px=residual, inliers=inliers)
+
+    def _projected(self, points: Triangulation, peaks: Array) -> Array:
+        frames, views, joints = peaks.shape[:3]
+        seen = geometry.project(self._projections, points.points).reshape(frames, joints, views, 2).swapaxes(1, 2)
+        return np.where(np.isfinite(seen), seen, peaks)
+
+    def _result(self, fused: NDArray[np.float32], joints: Array, height: Array, points: Triangulation) -> Poses:
+        frames, count = joints.shape[0], joints.shape[2]
+        used = points.inliers.sum(1)
+        pixels = np.where(points.inliers, points.residual_px * self._pixel, 0).sum(1) / np.maximum(used, 1)
+        missing = ~np.isfinite(points.points).all(1)
+        cameras = enumerate(zip(self.rig.cameras, self.rig.views, strict=True))
+        image = [geometry.view_to_image(camera, view, joints[:, index]) for index, (camera, view) in cameras]
+        return Poses(
+            heatmaps=fused,
+            joints_view=joints,
+            poses2d=np.stack(image, axis=1),
+            confidence2d=np.clip(height, 0, 1),
+            pose3d=points.points.reshape(frames, count, 3),
+            confidence=np.clip(points.confidence, 0, 1).reshape(frames, count),
+            reprojection_px=np.where(missing, np.nan, pixels).reshape(frames, count),
+            views_used=np.where(missing, 0, used).reshape(frames, count),
+        )
