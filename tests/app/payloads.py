@@ -28,6 +28,14 @@ def rig_document(rig: Rig, name: str = "stage") -> dict[str, Any]:
     return {"name": name, **rig.to_dict()}
 
 
+def with_small_images(rig: Rig, width: int = 96, height: int = 64) -> Rig:
+    """The same studio with tiny images."""
+    document = rig.to_dict()
+    for camera in document["cameras"]:
+        camera |= {"width": width, "height": height, "K": [[90, 0, 47.5], [0, 90, 31.5], [0, 0, 1]], "dist": []}
+    return Rig.from_dict(document)
+
+
 def labels_document(seen: World) -> dict[str, Any]:
     """The labels of every frame, in raw image pixels."""
     labelled = seen.labelled()

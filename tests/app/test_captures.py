@@ -30,14 +30,6 @@ def good(world: World) -> Sent:
     return payloads.files(payloads.labels_document(world), heatmaps=payloads.heatmaps(world))
 
 
-def small_rig(world: World, width: int = 96, height: int = 64) -> Rig:
-    """The world's rig with tiny images."""
-    document = world.rig.to_dict()
-    for camera in document["cameras"]:
-        camera |= {"width": width, "height": height, "K": [[90, 0, 47.5], [0, 90, 31.5], [0, 0, 1]], "dist": []}
-    return Rig.from_dict(document)
-
-
 def small_labels(rig: Rig, frames: int = payloads.FRAMES) -> dict[str, Any]:
     rows = [[20.0 + joint, 30.0, 2] for joint in range(len(rig.skeleton.joints))]
     return {
@@ -87,7 +79,7 @@ def test_the_same_content_has_the_same_digest_and_is_kept_once(service: Service,
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_a_capture_of_images_is_sealed(service: Service, world: World, extension: str) -> None:
-    rig = small_rig(world)
+    rig = payloads.with_small_images(world.rig)
     identifier = service.client.post("/v1/rigs", json=payloads.rig_document(rig)).json()["id"]
     labels = small_labels(rig)
     entries = payloads.frame_entries(rig, [entry["frame"] for entry in labels["frames"]], extension)
@@ -314,7 +306,7 @@ IMAGES: list[tuple[str, Callable[[dict[str, bytes]], Any], int, str, str | None]
 def test_wrong_images_are_refused_and_leave_nothing(
     *, service: Service, world: World, spoil: Callable[[dict[str, bytes]], Any], status: int, code: str, at: str
 ) -> None:
-    rig = small_rig(world)
+    rig = payloads.with_small_images(world.rig)
     identifier = service.client.post("/v1/rigs", json=payloads.rig_document(rig)).json()["id"]
     labels = small_labels(rig)
     spoiled = spoil(payloads.frame_entries(rig, [entry["frame"] for entry in labels["frames"]]))
@@ -327,7 +319,7 @@ def test_wrong_images_are_refused_and_leave_nothing(
 
 
 def test_images_for_a_rig_with_other_joints_than_the_backbone_are_refused(service: Service, world: World) -> None:
-    rig = Rig.from_dict(small_rig(world).to_dict() | {"joints": "totalcapture16"})
+    rig = Rig.from_dict(payloads.with_small_images(world.rig).to_dict() | {"joints": "totalcapture16"})
     identifier = service.client.post("/v1/rigs", json=payloads.rig_document(rig)).json()["id"]
     labels = small_labels(rig)
     entries = payloads.frame_entries(rig, [entry["frame"] for entry in labels["frames"]])

@@ -1,0 +1,57 @@
+"""The artifact store: what goes in comes out, whole, or not at all."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from app.artifacts import ArtifactStore
+from app.errors import MisconfiguredService
+from models.errors import CorruptArtifact
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore((tmp_path / "a store").as_uri())
+
+
+def test_bytes_come_back_under_their_digest(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    data = bytes(range(256)) * 9000
+    sha256 = artifacts.put_bytes(data)
+    assert sha256 == hashlib.sha256(data).hexdigest()
+    assert artifacts.read(sha256) == data
+    with artifacts.open(sha256) as handle:
+        assert handle.read() == data
+    (tmp_path / "file").write_bytes(data)
+    assert artifacts.put_file(tmp_path / "file") == sha256
+    assert (tmp_path / "file").exists()
+    assert sorted(path.name for path in artifacts.root.rglob("*") if path.is_file()) == [sha256]
+
+
+def test_changed_and_missing_bytes_are_told(artifacts: ArtifactStore) -> None:
+    sha256 = artifacts.put_bytes(b"right")
+    artifacts.path(sha256).write_bytes(b"wrong")
+    with pytest.raises(CorruptArtifact, match="does not hold"):
+        artifacts.read(sha256)
+    artifacts.path(sha256).unlink()
+    with pytest.raises(CorruptArtifact, match="missing"):
+        artifacts.read(sha256)
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n"])
+def test_only_digests_name_artifacts(artifacts: ArtifactStore, name: str) -> None:
+    with pytest.raises(CorruptArtifact, match="not the name"):
+        artifacts.path(name)
+
+
+def test_what_fails_while_writing_leaves_nothing(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        artifacts.put_file(tmp_path)
+    artifacts.check_writable()
+    assert [path for path in artifacts.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/x", "/var/lib", "file://host/x", "file:", ""])
+def test_only_a_local_directory_is_a_store(url: str) -> None:
+    with pytest.raises(MisconfiguredService, match="local directory"):
+        ArtifactStore(url)

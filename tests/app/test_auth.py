@@ -1,0 +1,100 @@
+"""Keys: where they are needed, and what passes without."""
+
+import base64
+from collections.abc import Callable, Iterator
+
+import pytest
+from pydantic import SecretStr
+from running import Service, serving
+
+from app.auth import ApiKeys
+from app.errors import MisconfiguredService
+from app.main import create_app
+from app.settings import Settings
+
+KEYS = ("first-key-of-the-studio", "second-key-of-the-studio")
+
+
+@pytest.fixture(scope="module")
+def guarded(make_settings: Callable[..., Settings]) -> Iterator[Service]:
+    keys = tuple(SecretStr(key) for key in KEYS)
+    with serving(make_settings(environment="production", api_keys=keys)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_each_key_opens_the_service(guarded: Service, key: str) -> None:
+    answer = guarded.client.get("/v1/rigs", headers={"Authorization": f"Bearer {key}"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "Bearer", "Bearer x", f"Bearer {KEYS[0]}x", f"Basic {KEYS[0]}", "Bearer \xff"]
+)
+@pytest.mark.parametrize("path", ["/v1/rigs", "/v1/rigs/rig_0", "/v1/adaptations", "/metrics"])
+def test_without_a_valid_key_there_is_no_answer(guarded: Service, path: str, value: str | None) -> None:
+    headers = {} if value is None else {"Authorization": value.encode("latin-1")}
+    answer = guarded.client.get(path, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_every_path_of_the_api_needs_a_key(guarded: Service) -> None:
+    paths = guarded.client.get("/openapi.json").json()["paths"]
+    checked = 0
+    for path, operations in paths.items():
+        if path.startswith("/v1"):
+            for method in operations:
+                answer = guarded.client.request(method, path.replace("{", "").replace("}", ""))
+                assert answer.status_code == 401, (method, path)
+                checked += 1
+    assert checked >= 18
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/docs"])
+def test_health_and_description_are_open(guarded: Service, path: str) -> None:
+    assert guarded.client.get(path).status_code == 200
+
+
+def test_a_browser_is_asked_for_the_key(guarded: Service) -> None:
+    answer = guarded.client.get("/")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Basic ")
+    password = base64.b64encode(f"anyone:{KEYS[0]}".encode()).decode()
+    assert guarded.client.get("/", headers={"Authorization": f"Basic {password}"}).status_code == 200
+    wrong = base64.b64encode(b"anyone:nope").decode()
+    for value in (f"Basic {wrong}", "Basic %%%", "Basic"):
+        assert guarded.client.get("/", headers={"Authorization": value}).status_code == 401
+
+
+def test_without_keys_only_this_machine_is_answered(service: Service) -> None:
+    assert service.client.get("/v1/rigs").status_code == 200
+    foreign = service.client.get("/v1/rigs", headers={"Host": "evil.example"})
+    assert (foreign.status_code, foreign.json()["code"]) == (403, "forbidden")
+    posted = service.client.post("/v1/rigs", json={}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (posted.status_code, posted.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"environment": "production"},
+        {"environment": "production", "host": "0.0.0.0"},  # noqa: S104
+        {"environment": "embedded", "host": "0.0.0.0"},  # noqa: S104
+        {"environment": "embedded", "host": "192.168.0.7"},
+        {"environment": "production", "api_keys": (SecretStr("short"),)},
+    ],
+)
+def test_other_deployments_refuse_to_start_without_good_keys(
+    make_settings: Callable[..., Settings], changed: dict[str, object]
+) -> None:
+    with pytest.raises(MisconfiguredService) as refused:
+        create_app(make_settings(**changed))
+    assert refused.value.at == "RIGFUSE_API_KEYS"
+
+
+def test_keys_are_not_kept_in_the_clear(settings: Settings) -> None:
+    keys = ApiKeys(settings.model_copy(update={"api_keys": (SecretStr(KEYS[0]),)}))
+    assert keys.accepts(KEYS[0])
+    assert not keys.accepts(KEYS[1])
+    assert KEYS[0] not in repr(vars(keys))

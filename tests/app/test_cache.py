@@ -1,0 +1,52 @@
+"""The cache: bounded, and each value made once however many threads want it."""
+
+import threading
+import time
+
+import pytest
+
+from app.cache import Cache
+
+
+def test_what_was_used_least_recently_goes_first() -> None:
+    cache: Cache[int, int] = Cache(2)
+    made: list[int] = []
+
+    def get(key: int) -> int:
+        return cache.get(key, lambda: made.append(key) or key)
+
+    for key in (1, 2, 1, 3, 1, 2):
+        assert get(key) == key
+    assert made == [1, 2, 3, 2]
+    assert len(cache) == 2
+
+
+def test_a_value_is_made_once_and_nobody_else_waits() -> None:
+    cache: Cache[str, int] = Cache(4)
+    made: list[str] = []
+    started, go = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        made.append("slow")
+        started.set()
+        assert go.wait(5)
+        return 1
+
+    threads = [threading.Thread(target=cache.get, args=("slow", slow)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert started.wait(5)
+    begun = time.monotonic()
+    assert cache.get("quick", lambda: 2) == 2
+    assert time.monotonic() - begun < 1
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert made == ["slow"]
+
+
+def test_a_failure_is_not_kept() -> None:
+    cache: Cache[str, int] = Cache(1)
+    with pytest.raises(ZeroDivisionError):
+        cache.get("x", lambda: 1 // 0)
+    assert cache.get("x", lambda: 7) == 7
