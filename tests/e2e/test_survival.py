@@ -1,0 +1,160 @@
+"""What a job survives: dying workers, brokers, launchers and machines; and what `rigfuse up` leaves behind: nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import shoot
+from embedded_service import ROOT, RunningService, wait_until
+
+from app.adaptations.schemas import Adaptation
+from app.client import RigFuseClient
+from app.queue import JobQueue
+
+MakeService = Callable[[], RunningService]
+A_WHILE = {"steps": 60}
+
+
+def start_and_wait_until_it_runs(client: RigFuseClient, folder: Path) -> Adaptation:
+    """A job that is in the middle of its work."""
+    made = shoot(client, folder, cameras=3)
+    job = client.adapt(made.rig_id, made.capture, options=A_WHILE)
+    next(event for event in client.events(job.id) if event.data.get("stage") == "finetune")
+    return client.adaptation(job.id)
+
+
+def assert_ended_once(client: RigFuseClient, job: Adaptation, attempts: int) -> None:
+    """It succeeded, with one checkpoint, in that many attempts."""
+    ended = client.wait(job.id)
+    assert ended.state == "succeeded", ended.error
+    assert ended.attempt == attempts
+    assert [checkpoint.id for checkpoint in client.checkpoints(job.rig)] == [ended.checkpoint]
+    assert [event.kind for event in client.events(job.id)].count("succeeded") == 1
+    assert client.rig(job.rig)["active_checkpoint"] in {None, ended.checkpoint}
+
+
+def reasons(client: RigFuseClient, job: Adaptation) -> list[str]:
+    """Why it was queued again."""
+    return [event.data["reason"] for event in client.events(job.id) if "reason" in event.data]
+
+
+def test_a_killed_worker_is_replaced_and_the_job_ends_once(own_service: MakeService, tmp_path: Path) -> None:
+    service = own_service().up()
+    with service.client() as client:
+        job = start_and_wait_until_it_runs(client, tmp_path)
+        killed = service.child("-m worker ")
+        service.kill("-m worker ")
+        assert_ended_once(client, job, attempts=2)
+        assert reasons(client, job) == ["The worker died."]
+        assert service.child("-m worker ") != killed
+    assert "worker died" in service.said
+
+
+def test_after_a_power_cut_the_job_ends_once(own_service: MakeService, tmp_path: Path) -> None:
+    service = own_service().up()
+    with service.client() as client:
+        job = start_and_wait_until_it_runs(client, tmp_path)
+    service.kill_everything()
+    assert service.processes() == {}
+
+    service.up()
+    with service.client() as client:
+        assert_ended_once(client, job, attempts=2)
+        assert reasons(client, job) == ["The worker died."]
+
+
+def test_an_orderly_end_gives_the_job_back_and_leaves_no_process(own_service: MakeService, tmp_path: Path) -> None:
+    service = own_service().up()
+    with service.client() as client:
+        job = start_and_wait_until_it_runs(client, tmp_path)
+    assert service.down() == 0
+    assert service.processes() == {}
+
+    service.up()
+    with service.client() as client:
+        assert_ended_once(client, job, attempts=1)  # what was given back was no failure
+        assert reasons(client, job) == ["The worker was stopped."]
+
+
+def test_no_child_outlives_a_killed_launcher(own_service: MakeService) -> None:
+    service = own_service().up()
+    assert len(service.processes()) == 4
+    service.kill_launcher()
+    wait_until(lambda: service.processes() == {}, within_s=5)
+
+
+def test_a_job_posted_while_the_broker_is_down_runs_when_it_is_back(own_service: MakeService, tmp_path: Path) -> None:
+    service = own_service().up()
+    with service.client() as client:
+        made = shoot(client, tmp_path)
+        os.kill(service.child("valkey-server"), signal.SIGKILL)
+        job = client.adapt(made.rig_id, made.capture, options={"steps": 3})  # answered, though nobody was woken
+        assert job.state == "queued"
+        assert "the sweeper will send this job" in (service.data_dir / "logs/api.log").read_text()
+        assert_ended_once(client, job, attempts=1)
+
+
+def test_a_job_delivered_many_times_runs_once(own_service: MakeService, tmp_path: Path) -> None:
+    service = own_service().up()
+    with service.client() as client:
+        made = shoot(client, tmp_path)
+        queue = JobQueue(broker_url(service))
+        job = client.adapt(made.rig_id, made.capture, options={"steps": 3})
+        for _ in range(5):
+            assert queue.enqueue_adaptation(job.id)
+        assert_ended_once(client, job, attempts=1)
+        assert queue.enqueue_adaptation(job.id)  # and once more when it is over
+        wait_until(lambda: queue.waiting() == 0, within_s=20)
+        time.sleep(0.5)
+        assert_ended_once(client, job, attempts=1)
+        assert [event.kind for event in client.events(job.id)].count("running") == 1
+        queue.close()
+
+
+def broker_url(service: RunningService) -> str:
+    """Where the embedded broker of this service listens, as its API was told."""
+    environment = Path(f"/proc/{service.child('app.cli api')}/environ").read_text().split("\0")
+    return next(line for line in environment if line.startswith("RIGFUSE_BROKER_URL=")).partition("=")[2]
+
+
+def test_a_data_directory_serves_one_launcher(own_service: MakeService) -> None:
+    service = own_service().up()
+    port = service.url.rpartition(":")[2]
+    second = run_up(service.data_dir, "0")
+    assert second.returncode == 1
+    assert "in use by another `rigfuse up`" in second.stderr
+    assert str(service.launcher) in second.stderr
+
+    taken = run_up(service.data_dir.parent / "other", port)
+    assert taken.returncode == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in taken.stderr
+    assert service.down() == 0
+
+
+def test_without_keys_it_refuses_to_listen_to_the_network(tmp_path: Path) -> None:
+    refused = run_up(tmp_path / "data", "0", "--host", "0.0.0.0")  # noqa: S104 - that is the point
+    assert refused.returncode == 1
+    assert "RIGFUSE_API_KEYS" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def run_up(data_dir: Path, port: str, *more: str) -> "subprocess.CompletedProcess[str]":
+    """`rigfuse up` where it is expected to refuse."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RIGFUSE_")}
+    command = [sys.executable, "-m", "app.cli", "up", "--data-dir", str(data_dir), "--port", port, *more]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_either_signal_ends_it_in_order(own_service: MakeService, number: signal.Signals) -> None:
+    service = own_service().up()
+    os.kill(service.launcher, number)
+    assert service.down() == 0
+    assert service.processes() == {}
+    assert "Application shutdown complete" in (service.data_dir / "logs/api.log").read_text()
+    assert "bye bye" in (service.data_dir / "logs/broker.log").read_text()
