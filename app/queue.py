@@ -6,6 +6,7 @@ import structlog
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 TASK = "rigfuse.adapt"
 QUEUE = "rigfuse"
@@ -14,6 +15,15 @@ VISIBILITY_TIMEOUT_S = 900
 
 It is shorter than the longest job on purpose: a claim is conditional, so a message seen twice does nothing.
 """
+# A request must not wait for a broker that is away: kombu would otherwise try to connect for ever.
+_NO_PATIENCE = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
 
 log = structlog.get_logger()
 
@@ -28,14 +38,14 @@ class JobQueue:
             accept_content=["json"],
             task_ignore_result=True,
             task_default_queue=QUEUE,
-            broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 5},
+            broker_transport_options=_NO_PATIENCE,
         )
 
     def enqueue_adaptation(self, adaptation_id: str) -> bool:
         """Wake a worker for this job; False where the broker is down and the sweeper has to send it later."""
         try:
             self._celery.send_task(TASK, args=[adaptation_id], retry=False, ignore_result=True)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, RedisError, OSError) as error:
             log.warning("broker does not answer; the sweeper will send this job", id=adaptation_id, error=str(error))
             return False
         return True

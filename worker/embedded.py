@@ -29,6 +29,7 @@ from worker.supervisor import Child, Program
 
 _READY_WITHIN_S = 120.0
 _LOOK_EVERY_S = 0.2
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ def main() -> None:
 
 def run(data_dir: Path, host: str, port: int) -> None:
     """Start everything, keep it running, and end it in order when asked to."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _ENDING:
         signal.signal(number, _stop)
     children: list[Child] = []
     with _locked(data_dir), _listening(host, port) as listener:
@@ -66,8 +67,6 @@ def run(data_dir: Path, host: str, port: int) -> None:
         except Stopped:
             log.info("stopping")
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)  # the end is on its way already
             for child in reversed(children):
                 child.stop()
 
@@ -237,6 +236,8 @@ def _in_url(host: str) -> str:
 
 
 def _stop(number: int, _frame: object) -> None:
+    for other in _ENDING:
+        signal.signal(other, signal.SIG_IGN)  # the end is on its way: a second signal must not stop it half-way
     raise Stopped(signal.Signals(number).name)
 
 
