@@ -54,10 +54,11 @@ def telling_frame(truth: Truth, before: Prediction, after: Prediction) -> int:
 
 
 def telling_joint(truth: Truth, before: Prediction, after: Prediction) -> int:
-    """The joint that fusion takes most error in space away from, over all frames."""
-    scored = truth.scored3d
+    """The wrist (or joint, where there are none) that fusion takes most error in space away from, over all frames."""
+    wrists = np.array([name.endswith("wrist") for name in truth.skeleton.joints])
+    scored = truth.scored3d & (wrists | ~wrists.any())
     error = [
-        np.linalg.norm(align(p.pose3d, truth.joints_world, scored) - truth.joints_world, axis=-1)
+        np.linalg.norm(align(p.pose3d, truth.joints_world, truth.scored3d) - truth.joints_world, axis=-1)
         for p in (before, after)
     ]
     first, second = (np.minimum(np.nan_to_num(e, nan=_FAR_M), _FAR_M) * scored for e in error)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.geometry import distort
+from models.rig import Rig
 from models.skeletons import Skeleton
 
 Array = NDArray[np.float64]
@@ -47,30 +49,39 @@ class Prediction:
     """An answer of the service: poses2d [F, V, J, 2], confidence2d [F, V, J], pose3d [F, J, 3] in metres, NaN for null.
 
     ``reprojection_px`` [F, J] is the service's own: how far its 3D joint lies from the 2D joints that it used.
+    ``reprojected`` [F, V, J, 2] are the 3D joints in raw image pixels, seen by the cameras that they were made with.
     """
 
     poses2d: Array
     confidence2d: Array
     pose3d: Array
     reprojection_px: Array
+    reprojected: Array
 
     @classmethod
-    def from_document(cls, document: dict[str, Any], cameras: tuple[str, ...], metres_per_unit: float) -> "Prediction":
-        """Read the JSON of a pose request."""
+    def from_document(cls, document: dict[str, Any], rig: Rig) -> "Prediction":
+        """Read the JSON of a pose request; ``rig`` has the cameras that the answer was triangulated with."""
         frames = document["frames"]
         joints = len(document["joints"])
-        poses2d = np.array([[_rows(f["poses2d"].get(c), joints, 3) for c in cameras] for f in frames])
+        poses2d = np.array([[_rows(f["poses2d"].get(c.id), joints, 3) for c in rig.cameras] for f in frames])
+        pose3d = np.array([_rows(f["pose3d"], joints, 3) for f in frames])
         return cls(
             poses2d=poses2d[..., :2],
             confidence2d=np.nan_to_num(poses2d[..., 2]),
-            pose3d=np.array([_rows(f["pose3d"], joints, 3) for f in frames]) * metres_per_unit,
+            pose3d=pose3d * rig.metres_per_unit,
             reprojection_px=np.array([[np.nan if e is None else e for e in f["reprojection_px"]] for f in frames]),
+            reprojected=reproject(rig, pose3d),
         )
 
-    def joined(self, other: "Prediction") -> "Prediction":
-        """This answer followed by that of the next frames."""
-        names = ("poses2d", "confidence2d", "pose3d", "reprojection_px")
-        return Prediction(*(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names))
+
+def reproject(rig: Rig, joints: Array) -> Array:
+    """Joints [F, J, 3] in the rig's unit as its cameras see them, raw image pixels [F, V, J, 2]; NaN stays NaN."""
+    seen = []
+    for camera in rig.cameras:
+        x = joints @ camera.R.T + camera.t
+        depth = np.where(x[..., 2:] > 0, x[..., 2:], np.nan)
+        seen.append(distort(camera, x[..., :2] / depth))
+    return np.stack(seen, axis=1)
 
 
 def _rows(rows: Any, count: int, width: int) -> list[list[float]]:
@@ -89,6 +100,8 @@ class Scores:
     error2d_median_px: float
     reprojection_mean_px: float
     reprojection_median_px: float
+    served_reprojection_mean_px: float
+    served_reprojection_median_px: float
     triangulated: float
     within_half_head_3d: float
     mpjpe_mm: float
@@ -110,13 +123,17 @@ def score(truth: Truth, prediction: Prediction) -> Scores:
     as_served = distances_mm(prediction.pose3d, truth.joints_world)
     aligned = distances_mm(align(prediction.pose3d, truth.joints_world, scored), truth.joints_world)
     known = scored & np.isfinite(as_served)
+    reprojection = np.linalg.norm(prediction.reprojected - truth.joints_image, axis=-1)
+    reprojection = reprojection[truth.scored & np.isfinite(reprojection)]
     return Scores(
         jdr=_mean(right[truth.scored]),
         jdr_hidden=_mean(right[truth.scored & truth.hidden]),
         error2d_mean_px=_mean(error2d[truth.scored & np.isfinite(error2d)]),
         error2d_median_px=_median(error2d[truth.scored & np.isfinite(error2d)]),
-        reprojection_mean_px=_mean(prediction.reprojection_px[known]),
-        reprojection_median_px=_median(prediction.reprojection_px[known]),
+        reprojection_mean_px=_mean(reprojection),
+        reprojection_median_px=_median(reprojection),
+        served_reprojection_mean_px=_mean(prediction.reprojection_px[known]),
+        served_reprojection_median_px=_median(prediction.reprojection_px[known]),
         triangulated=_mean(known[scored]),
         within_half_head_3d=_mean(np.nan_to_num(aligned, nan=np.inf)[scored] < HALF_HEAD_MM),
         mpjpe_mm=_mean(as_served[known]),

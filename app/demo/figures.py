@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import patheffects
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
@@ -16,26 +17,41 @@ from models.skeletons import Skeleton
 
 Array = NDArray[np.float64]
 RGB = NDArray[np.uint8]
+_OUTLINE = [patheffects.withStroke(linewidth=2, foreground="black")]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One heatmap [64, 64] of the montage, drawn on a scale from 0 to its maximum, or to ``floor`` if that is more.
+
+    ``caption`` stands in its corner; ``peak`` is where its best peak lies, ``served`` the joint as it was answered.
+    """
+
+    values: NDArray[np.floating[Any]]
+    caption: str = ""
+    floor: float = 1e-6
+    peak: Array | None = None
+    served: Array | None = None
 
 
 @dataclass(frozen=True)
 class Example:
     """One row of the montage: a joint of one view, all in heatmap pixels of that view.
 
-    ``maps`` are [64, 64], one a column; ``background`` is the view as the camera shows it (RGB, any square size), None
-    where there is no camera image; ``radius`` is half a head; ``found`` is where each map's best peak lies, or None;
-    ``captions`` stand in the corner of each map.
+    ``background`` is the view as the camera shows it (RGB, any square size), None where there is no camera image;
+    ``body`` [J, 2] the true joints, drawn where there is none; ``joint`` the index of the one shown; ``radius`` half a
+    head.
     """
 
     title: str
     note: str
     helped: bool
     background: RGB | None
-    truth: Array
+    body: Array
+    skeleton: Skeleton
+    joint: int
     radius: float
-    maps: tuple[NDArray[np.floating[Any]], ...]
-    found: tuple[Array | None, ...]
-    captions: tuple[str, ...]
+    panels: tuple[Panel, ...]
 
 
 def montage(examples: Sequence[Example], columns: Sequence[str], heading: str, note: str, path: Path) -> Path:
@@ -66,20 +82,21 @@ def _example(axes: Sequence[Any], example: Example) -> None:
         color=AFTER if example.helped else BEFORE,
     )  # fmt: skip
     _window(axes[0], example.background, dim=1.0)
-    for axis, values, found, caption in zip(axes[1:], example.maps, example.found, example.captions, strict=True):
+    if example.background is None:
+        for limb in example.skeleton.limbs:
+            axes[0].plot(*example.body[list(limb)].T, color="#c9ced6", linewidth=1.2)
+    for axis, panel in zip(axes[1:], example.panels, strict=True):
         _window(axis, example.background, dim=0.45)
-        _heat(axis, values, transparent=example.background is not None)
-        if found is not None:
-            axis.plot(*found, marker="x", color="white", markersize=6, markeredgewidth=1.4)
-        axis.text(2, 61, caption, color="white", fontsize=7.5)
+        _panel(axis, panel, transparent=example.background is not None)
     for axis in axes:
-        axis.add_patch(Circle(tuple(example.truth), example.radius, fill=False, color="white", linewidth=2.2))
-        axis.add_patch(Circle(tuple(example.truth), example.radius, fill=False, color=TRUTH, linewidth=1.3))
+        for colour, size in (("white", 2.2), (TRUTH, 1.3)):
+            place = tuple(example.body[example.joint])
+            axis.add_patch(Circle(place, example.radius, fill=False, color=colour, linewidth=size))
 
 
 def _window(axis: Any, background: RGB | None, dim: float) -> None:
     """An axis of one view in heatmap pixels, with the camera's image under it."""
-    axis.set(xlim=(-0.5, 63.5), ylim=(63.5, -0.5), xticks=[], yticks=[], facecolor="#15171c")
+    axis.set(xlim=(-0.5, 63.5), ylim=(63.5, -0.5), xticks=[], yticks=[], facecolor="#15171c", aspect="equal")
     for spine in axis.spines.values():
         spine.set_visible(False)
     if background is not None:
@@ -87,12 +104,17 @@ def _window(axis: Any, background: RGB | None, dim: float) -> None:
         axis.imshow(shown, extent=(-0.5, 63.5, 63.5, -0.5), interpolation="bilinear")
 
 
-def _heat(axis: Any, values: NDArray[np.floating[Any]], *, transparent: bool) -> None:
-    level = np.clip(values / max(float(values.max()), 1e-6), 0, 1)
+def _panel(axis: Any, panel: Panel, *, transparent: bool) -> None:
+    level = np.clip(panel.values / max(float(panel.values.max()), panel.floor), 0, 1)
     colours = mpl.colormaps["inferno"](level)
     if transparent:
         colours[..., 3] = np.clip(1.6 * level, 0, 0.92)
     axis.imshow(colours, extent=(-0.5, 63.5, 63.5, -0.5), interpolation="nearest")
+    for place, marker in ((panel.peak, "x"), (panel.served, "+")):
+        if place is not None:
+            axis.plot(*place, marker=marker, color="black", markersize=7, markeredgewidth=2.6)
+            axis.plot(*place, marker=marker, color="white", markersize=6, markeredgewidth=1.3)
+    axis.text(2, 61, panel.caption, color="white", fontsize=7.5, path_effects=_OUTLINE)
 
 
 @dataclass(frozen=True)
@@ -133,7 +155,9 @@ def overlays(views: Sequence[Overlay], skeleton: Skeleton, heading: str, note: s
             Line2D([], [], color=TRUTH, linewidth=1.6, label="truth"),
             Line2D([], [], color=BEFORE, linewidth=2.4, label="no fusion"),
             Line2D([], [], color=AFTER, linewidth=2.4, label="fused"),
-            Line2D([], [], color="black", marker="x", linestyle="", markeredgewidth=1.8, label="off by half a head"),
+            Line2D(
+                [], [], color="black", marker="x", linestyle="", markeredgewidth=1.8, label="off by half a head or more"
+            ),
         ]
         figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.4 / width, 0.26 / height), ncols=4)
         return save(figure, path)

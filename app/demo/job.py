@@ -11,10 +11,11 @@ from app.adaptations.schemas import Adaptation
 from app.adaptations.states import State
 from app.client import Event, RigFuseClient
 from app.demo.errors import DemoFailed
-from app.demo.evaluate import Prediction
+from app.demo.evaluate import Prediction, reproject
 from app.demo.scene import Scene
 from app.demo.screen import Screen, Step
 from models.checkpoint import Checkpoint
+from models.rig import Rig
 from models.runtime import Engine
 
 NO_FUSION, REPAIRED, EPIPOLAR, FUSED, ELSEWHERE = "no_fusion", "no_fusion_repaired", "epipolar", "fused", "fused_from"
@@ -130,7 +131,13 @@ class Job:
                 )
             if tuple(frame["frame"] for frame in answer["frames"]) != scene.truth.frames:
                 raise DemoFailed("The service answered other frames than were asked for.")
-            outcome.predictions[key] = Prediction.from_document(answer, scene.cameras, scene.rig.metres_per_unit)
+            outcome.predictions[key] = Prediction.from_document(answer, self._cameras(outcome, checkpoint))
+
+    def _cameras(self, outcome: Outcome, checkpoint: str) -> Rig:
+        """The cameras that an answer was triangulated with: those sent, or those that a checkpoint repaired."""
+        by_id = {other.checkpoint_id: other.checkpoint for other in (*self._earlier, outcome)}
+        sent = outcome.scene.rig
+        return by_id[checkpoint].rig(sent) if checkpoint in by_id else sent
 
 
 def _uploading(step: Step) -> Any:
@@ -150,4 +157,10 @@ def _repaired(outcome: Outcome) -> Prediction:
     """
     rig = outcome.checkpoint.rig(outcome.scene.rig)
     poses = Engine.unfused(rig).poses(outcome.heatmaps)
-    return Prediction(poses.poses2d, poses.confidence2d, poses.pose3d * rig.metres_per_unit, poses.reprojection_px)
+    return Prediction(
+        poses2d=poses.poses2d,
+        confidence2d=poses.confidence2d,
+        pose3d=poses.pose3d * rig.metres_per_unit,
+        reprojection_px=poses.reprojection_px,
+        reprojected=reproject(rig, poses.pose3d),
+    )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.demo import choose
 from app.demo.choose import Choice
 from app.demo.evaluate import align
-from app.demo.figures import Example, Overlay, montage, overlays
+from app.demo.figures import Example, Overlay, Panel, montage, overlays
 from app.demo.figures3d import Motion, motion
 from app.demo.job import FUSED, NO_FUSION, Outcome
 from models.geometry import image_pixels_per_heatmap_pixel, image_to_view, view_to_image
@@ -21,10 +21,12 @@ RGB = NDArray[np.uint8]
 Array = NDArray[np.float64]
 Fused = Mapping[str, NDArray[np.float32]]  # by frame, [V, J, 64, 64]
 _PIXELS = 512
+_FAINT = 0.2  # a detector's map that is all fainter than this is drawn faint, instead of as loud noise
 _MONTAGE_NOTE = (
-    "Every window is the view of one camera. Circle: half a head around the truth ({truth}). × : the best peak. "
-    "Each heatmap is scaled to its own maximum.\nRows: the hidden joints with the largest gains, "
-    "and last the hidden joint with the largest error after fusion."
+    "Circle: half a head around the truth. ×: best peak. +: the joint as served, after the views settled on one point "
+    "in space. Every map is drawn on its own scale.\n"
+    "Rows: the hidden joints with the largest gains, and last the hidden joint with the largest error after fusion. "
+    "Truth: {truth}."
 )
 
 
@@ -52,32 +54,44 @@ def draw_montage(outcome: Outcome, fused: Fused, path: Path) -> Path:
     scene = outcome.scene
     engine = Engine.load(scene.rig, outcome.checkpoint)
     rows = [_example(outcome, engine, fused[scene.truth.frames[c.frame]], c) for c in _chosen(outcome)]
-    others = [f"another view ({n})" for n in range(1, len(scene.cameras))]
+    others = [f"other view {n}, warped" for n in range(1, len(scene.cameras))]
     columns = ("first heatmap", *others, "fused")
-    note = _MONTAGE_NOTE.format(truth=scene.truth_name)
+    note = _MONTAGE_NOTE.format(truth=scene.truth_source)
     return montage(rows, columns, f"{scene.title}: what the other cameras know", note, path)
 
 
 def _example(outcome: Outcome, engine: Engine, fused: NDArray[np.float32], choice: Choice) -> Example:
     scene, view, joint = outcome.scene, choice.view, choice.joint
-    before = outcome.heatmaps[choice.frame]
-    warped = engine.warped(before[None], view)[0]
-    sources = [source for source in range(len(scene.cameras)) if source != view]
-    maps = (before[view, joint], *(np.maximum(warped[s, joint], 0) for s in sources), fused[view, joint])
-    truth, radius = _in_view(outcome, scene.truth.joints_image, choice.frame, view), _radius(outcome, choice)
-    camera, frame = scene.cameras[view], scene.truth.frames[choice.frame]
-    title = f"{scene.truth.skeleton.joints[joint].replace('_', ' ')}\n{camera}, frame {int(frame)}"
-    peaks = [decode(values)[0] for values in maps]
+    frame, name = choice.frame, scene.truth.frames[choice.frame]
+    served = _in_view(outcome, outcome.predictions[FUSED].poses2d, frame, view)[joint]
     return Example(
-        title=title,
+        title=f"{scene.truth.skeleton.joints[joint].replace('_', ' ')}\n{scene.cameras[view]}, frame {int(name)}",
         note=f"no fusion: {choice.before_px:.0f} px off\nfused: {choice.after_px:.0f} px off",
         helped=choice.helped,
-        background=_cut(outcome, view, frame),
-        truth=truth[joint],
-        radius=radius,
-        maps=maps,
-        found=(peaks[0], *[None] * len(sources), peaks[-1]),
-        captions=("", *(scene.cameras[s] for s in sources), ""),
+        background=_cut(outcome, view, name),
+        body=_in_view(outcome, scene.truth.joints_image, frame, view),
+        skeleton=scene.truth.skeleton,
+        joint=joint,
+        radius=_radius(outcome, choice),
+        panels=_panels(outcome, engine, fused[view, joint], choice, served),
+    )
+
+
+def _panels(
+    outcome: Outcome, engine: Engine, fused: NDArray[np.float32], choice: Choice, served: Array
+) -> tuple[Panel, ...]:
+    first = outcome.heatmaps[choice.frame]
+    warped = np.maximum(engine.warped(first[None], choice.view)[0, :, choice.joint], 0)
+    own = first[choice.view, choice.joint]
+    others = [
+        Panel(warped[source], caption=camera)
+        for source, camera in enumerate(outcome.scene.cameras)
+        if source != choice.view
+    ]
+    return (
+        Panel(own, floor=_FAINT, peak=decode(own)[0]),
+        *others,
+        Panel(np.maximum(fused, 0), floor=_FAINT, peak=decode(fused)[0], served=served),
     )
 
 
@@ -101,7 +115,7 @@ def draw_skeletons(outcome: Outcome, path: Path) -> Path:
         )
         for view, camera in enumerate(scene.cameras)
     ]
-    note = f"Frame {int(name)}: the frame with the most joints that fusion puts right. Truth: {scene.truth_name}."
+    note = f"Frame {int(name)}: the frame with the most joints that fusion puts right. Truth: {scene.truth_source}."
     return overlays(views, scene.truth.skeleton, f"{scene.title}: before and after fusion", note, path)
 
 

@@ -42,6 +42,7 @@ def scenes(recording: Recording, scratch: Path, progress: Callable[[], None]) ->
                 truth=labels.truth(clip),
                 frames_per_second=FRAMES_PER_SECOND,
                 truth_name="consensus labels",
+                truth_source="consensus labels of the clean clip",
             )
         )
     return tuple(built)

@@ -31,7 +31,8 @@ DEFINITIONS = {
     "jdr": f"share of joints nearer to the truth than half a head ({HALF_HEAD_MM / 10:.1f} cm at the joint's depth)",
     "jdr_hidden": "the same, of joints behind the second person (synthetic: of hidden joints)",
     "error2d_*_px": "distance of the 2D joints from the truth, raw image pixels",
-    "reprojection_*_px": "distance of the 3D joints from the 2D joints they were made of, as the service answers it",
+    "reprojection_*_px": "distance of the 3D joints, projected by the cameras they were made with, from the 2D truth",
+    "served_reprojection_*_px": "distance of 3D joints from the 2D joints they were made of, as the service says",
     "triangulated": "share of joints with a position in 3D; the others are null, never a guess",
     "within_half_head_3d": f"share of joints within {HALF_HEAD_MM / 10:.1f} cm of the truth in 3D, missing ones wrong",
     "mpjpe_mm": "mean 3D error of the triangulated joints, world coordinates as they are answered",
@@ -73,7 +74,7 @@ def tables(outcome: Outcome, scores: Mapping[str, Scores], scenes: Sequence[Scen
         f"{int((truth.scored & truth.hidden).sum())} of them hidden)",
         title_justify="left", title_style="bold",
     )  # fmt: skip
-    _columns(image, "JDR", "JDR hidden", "2D error px\nmedian / mean", "reprojection px\nmedian / mean")
+    _columns(image, "JDR", "JDR hidden", "2D error px\nmedian / mean", "3D reprojected px\nmedian / mean")
     space = Table(
         title=f"{outcome.scene.title}: in space ({int(truth.scored3d.sum())} joints)",
         title_justify="left", title_style="bold",

@@ -66,7 +66,10 @@ def save_heatmaps(
 
 @dataclass(frozen=True)
 class Scene:
-    """What is sent to the service, and what its answers are judged by; ``title`` and ``about`` are for people."""
+    """What is sent to the service, and what its answers are judged by.
+
+    ``title``, ``about``, ``truth_name`` and ``truth_source`` are words for people.
+    """
 
     name: str
     title: str
@@ -78,6 +81,7 @@ class Scene:
     truth: Truth
     frames_per_second: float
     truth_name: str
+    truth_source: str
 
     @property
     def cameras(self) -> tuple[str, ...]:

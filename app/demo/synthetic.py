@@ -59,6 +59,7 @@ def _scene(name: str, degrees: float, scratch: Path) -> Scene:
         truth=_truth(world),
         frames_per_second=FRAMES_PER_SECOND,
         truth_name="truth",
+        truth_source="exact, from the simulation",
     )
 
 

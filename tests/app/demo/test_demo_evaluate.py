@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from app.demo.evaluate import Prediction, Truth, align, limb_length_sd_mm, score
+from models.rig import Camera, Rig
 from models.skeletons import skeleton
 
 COCO = skeleton("coco17")
@@ -33,7 +34,11 @@ def truth() -> Truth:
 @pytest.fixture
 def perfect(truth: Truth) -> Prediction:
     return Prediction(
-        truth.joints_image.copy(), np.ones(truth.scored.shape), truth.joints_world.copy(), np.full((6, 17), 2.0)
+        truth.joints_image.copy(),
+        np.ones(truth.scored.shape),
+        truth.joints_world.copy(),
+        np.full((6, 17), 2.0),
+        truth.joints_image + np.array([3.0, 4.0]),
     )
 
 
@@ -43,7 +48,8 @@ def test_the_truth_itself_scores_full_marks(truth: Truth, perfect: Prediction) -
     assert scores.error2d_mean_px == 0
     assert scores.mpjpe_mm == 0
     assert scores.mpjpe_aligned_mm < 1e-6
-    assert scores.reprojection_median_px == 2
+    assert scores.served_reprojection_median_px == 2
+    assert scores.reprojection_median_px == pytest.approx(5)
     assert scores.limb_length_sd_mm < 1e-9
 
 
@@ -88,19 +94,25 @@ def test_limb_length_needs_no_truth(truth: Truth) -> None:
 
 
 def test_reading_a_response_with_nulls() -> None:
-    joints = ["a", "b"]
+    joints = COCO.joints
+    row2d, row3d = [1, 2, 0.5], [100, 200, 3000]
     frame = {
         "frame": "1",
-        "poses2d": {"x": [[1, 2, 0.5], [3, 4, 0.1]], "y": [[5, 6, 0.7], None]},
-        "pose3d": [[100, 200, 300], None],
-        "confidence": [0.5, 0],
-        "reprojection_px": [1.5, None],
-        "views_used": [2, 0],
+        "poses2d": {"x": [row2d] * 17, "y": [*[row2d] * 16, None]},
+        "pose3d": [row3d, None, *[row3d] * 15],
+        "confidence": [0.5] * 17,
+        "reprojection_px": [1.5, None, *[1.5] * 15],
+        "views_used": [2, 0, *[2] * 15],
     }
-    prediction = Prediction.from_document({"joints": joints, "frames": [frame]}, ("x", "y"), 0.001)
-    np.testing.assert_allclose(prediction.pose3d[0, 0], [0.1, 0.2, 0.3])
+    K = np.array([[1000.0, 0, 500], [0, 1000, 400], [0, 0, 1]])
+    cameras = tuple(
+        Camera(name, 1000, 800, K, np.eye(3), np.array([shift, 0.0, 0.0])) for name, shift in (("x", 0), ("y", -300))
+    )
+    prediction = Prediction.from_document({"joints": joints, "frames": [frame]}, Rig(cameras, "coco17", "mm"))
+    np.testing.assert_allclose(prediction.pose3d[0, 0], [0.1, 0.2, 3.0])
     assert np.isnan(prediction.pose3d[0, 1]).all()
-    assert np.isnan(prediction.poses2d[0, 1, 1]).all()
-    np.testing.assert_allclose(prediction.confidence2d, [[[0.5, 0.1], [0.7, 0]]])
+    assert np.isnan(prediction.poses2d[0, 1, 16]).all()
+    np.testing.assert_allclose(prediction.confidence2d[0, :, 16], [0.5, 0])
     assert np.isnan(prediction.reprojection_px[0, 1])
-    assert prediction.joined(prediction).poses2d.shape == (2, 2, 2, 2)
+    np.testing.assert_allclose(prediction.reprojected[0, :, 0], [[533.333, 466.667], [433.333, 466.667]], atol=1e-3)
+    assert np.isnan(prediction.reprojected[0, :, 1]).all()

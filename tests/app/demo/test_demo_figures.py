@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from app.demo.figures import Example, Overlay, montage, overlays
+from app.demo.figures import Example, Overlay, Panel, montage, overlays
 from app.demo.figures3d import Motion, motion
 from models.heatmap import render
 from models.skeletons import skeleton
@@ -14,12 +14,11 @@ RNG = np.random.default_rng(5)
 
 
 def _example(background: bool) -> Example:
-    truth = RNG.uniform(10, 50, 2)
-    maps = tuple(render(truth + shift, 2.0) for shift in (12.0, 0.0, 0.0, 0.0, 0.0))
+    body = RNG.uniform(10, 50, (17, 2))
+    maps = [render(body[9] + shift, 2.0) for shift in (12.0, 0.0, 0.0, 0.0, 0.0)]
     image = RNG.integers(0, 255, (128, 128, 3), dtype=np.uint8) if background else None
-    captions = ("", "cam02", "cam03", "cam04", "")
-    found = (truth, *[None] * 4)
-    return Example("left wrist\ncam01", "no fusion 120 px off", True, image, truth, 2.0, maps, found, captions)
+    panels = tuple(Panel(values, caption="cam02", peak=body[9], served=body[8]) for values in maps)
+    return Example("left wrist\ncam01", "no fusion: 120 px off", True, image, body, COCO, 9, 2.0, panels)
 
 
 def _read(path: Path) -> np.ndarray:
