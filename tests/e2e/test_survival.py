@@ -99,6 +99,16 @@ def test_a_job_posted_while_the_broker_is_down_runs_when_it_is_back(own_service:
         assert_ended_once(client, job, attempts=1)
 
 
+def test_a_job_that_runs_while_the_broker_dies_ends_once(own_service: MakeService, tmp_path: Path) -> None:
+    service = own_service().up()
+    with service.client() as client:
+        job = start_and_wait_until_it_runs(client, tmp_path)
+        os.kill(service.child("valkey-server"), signal.SIGKILL)
+        assert_ended_once(client, job, attempts=1)
+        after = client.adapt(job.rig, job.capture, options={"steps": 0})  # and the worker is still listening
+        assert client.wait(after.id).state == "succeeded"
+
+
 def test_a_job_delivered_many_times_runs_once(own_service: MakeService, tmp_path: Path) -> None:
     service = own_service().up()
     with service.client() as client:
