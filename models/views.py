@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 HEATMAP_SIZE = 64
 _MAX_TANGENT = 5.0  # a pinhole window wider than 79° off axis spends its pixels on stretched corners
 _MIN_SIDE = 1e-3
+_FACES = np.array(
+    [[0, 1, 3, 2], [4, 5, 7, 6], [0, 1, 5, 4], [2, 3, 7, 6], [0, 2, 6, 4], [1, 3, 7, 5]]
+)  # corner = 4x+2y+z
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,13 @@ class View:
 def view_of(camera: "Camera", up: Array | None, volume: tuple[Array, Array] | None) -> View:
     """The smallest upright square window that holds the projected volume, or else the whole image."""
     border = image_border(camera)
-    window = border if volume is None else _inside(_volume_corners(camera, volume), border)
+    window = border if volume is None else _shown(camera, volume, border.min(0), border.max(0))
     turn = _upright(camera, up, volume)
     turned = window @ turn.T
     low, high = turned.min(0), turned.max(0)
     side = float((high - low).max())
     if side < _MIN_SIDE:
-        raise InvalidRig(f"The capture volume lies outside the image of camera {camera.id!r}.", at="volume")
+        raise InvalidRig(f"The capture volume is too small in the image of camera {camera.id!r}.", at="volume")
     scale = HEATMAP_SIZE / side
     K = np.eye(3)
     K[:2, :2] = scale * turn
@@ -77,18 +80,36 @@ def image_border(camera: "Camera", samples: int = 33) -> Array:
     return np.clip(kept, -_MAX_TANGENT, _MAX_TANGENT)
 
 
-def _volume_corners(camera: "Camera", volume: tuple[Array, Array]) -> Array:
+def _shown(camera: "Camera", volume: tuple[Array, Array], low: Array, high: Array) -> Array:
+    """Corners [N, 2] of what the window ``low`` … ``high`` shows of the volume, in normalised coordinates.
+
+    Each face of the box is clipped by the four planes through the optical centre and the window's sides, so that a
+    volume of which parts lie behind the camera or all around it is no special case.
+    """
     corners = np.array(list(product(*np.stack(volume, axis=1)))) @ camera.R.T + camera.t
-    depth = corners[:, 2]
-    if (depth <= 0).all():
+    if (corners[:, 2] <= 0).all():
         raise InvalidRig(f"The capture volume lies behind camera {camera.id!r}.", at="volume")
-    if (depth <= 1e-6 * np.abs(corners).max()).any():  # the camera stands inside the volume: it fills the image
-        return np.array([[-_MAX_TANGENT, -_MAX_TANGENT], [_MAX_TANGENT, _MAX_TANGENT]])
-    return corners[:, :2] / corners[:, 2:]
+    planes = np.array([[1, 0, -low[0]], [-1, 0, high[0]], [0, 1, -low[1]], [0, -1, high[1]]])
+    kept = []
+    for face in corners[_FACES]:
+        for plane in planes:
+            face = _clip(face, plane)  # noqa: PLW2901 - what is left of it
+        kept.append(face)
+    points = np.concatenate(kept)
+    points = points[points[:, 2] > 1e-9 * np.abs(corners).max()]
+    if not len(points):
+        raise InvalidRig(f"The capture volume lies outside the image of camera {camera.id!r}.", at="volume")
+    return points[:, :2] / points[:, 2:]
 
 
-def _inside(points: Array, border: Array) -> Array:
-    return np.clip(points, border.min(0), border.max(0))
+def _clip(polygon: Array, plane: Array) -> Array:
+    """The part of a polygon [N, 3] where ``plane · point`` is not negative (Sutherland & Hodgman)."""
+    before, after = polygon @ plane, np.roll(polygon, -1, axis=0) @ plane
+    crossing = before * after < 0
+    share = np.where(crossing, before, 0) / np.where(crossing, before - after, 1)
+    crossed = polygon + share[:, None] * (np.roll(polygon, -1, axis=0) - polygon)
+    both = np.stack([polygon, crossed], axis=1)
+    return both[np.stack([before >= 0, crossing], axis=1)]
 
 
 def _upright(camera: "Camera", up: Array | None, volume: tuple[Array, Array] | None) -> Array:
