@@ -48,8 +48,14 @@ def width_of_theta(theta: Array32) -> Array:
 
 
 def theta_of_pair(F: Array, width: float = 1.0) -> Array32:
-    """The calibrated θ [64, 64, 2, 3] of a pair whose epipolar lines in the source view are ``F @ x_target``."""
-    return theta_of_lines(epipolar_lines(F, GRID), width).reshape(HEATMAP_SIZE, HEATMAP_SIZE, 2, 3)
+    """The calibrated θ [64, 64, 2, 3] of a pair whose epipolar lines in the source view are ``F @ x_target``.
+
+    A pixel on the epipole has no line of its own, and one's line may lie at infinity: they take one from beside them.
+    """
+    lines = epipolar_lines(F, GRID)
+    lost = np.linalg.norm(lines[:, :2], axis=1) < 0.5
+    lines[lost] = epipolar_lines(F, GRID[lost] + 0.5)
+    return theta_of_lines(lines, width).reshape(HEATMAP_SIZE, HEATMAP_SIZE, 2, 3)
 
 
 def transform(omega: Array32, theta: Array32) -> Array32:
