@@ -38,15 +38,15 @@ class Camera:
     K: Array
     R: Array
     t: Array
-    dist: Array = field(default_factory=lambda: np.zeros(5))
+    dist: Array = field(default_factory=lambda: np.zeros(0))
     model: str = "opencv"
 
     def __post_init__(self) -> None:
         for name in ("K", "R", "t", "dist"):
-            value = np.array(getattr(self, name), dtype=np.float64)
+            value = _numbers(getattr(self, name), name)
             if name == "dist" and value.size == 0:
-                value = np.zeros(5)
-            value.setflags(write=False)
+                value = np.zeros(4 if self.model == "fisheye" else 5)
+                value.setflags(write=False)
             object.__setattr__(self, name, value)
         _check_camera(self)
 
@@ -91,6 +91,16 @@ def _check_camera(camera: Camera) -> None:
         )
 
 
+def _numbers(value: Any, name: str) -> Array:
+    """A read-only copy as float64."""
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidRig(f"{name} must hold numbers, in rows of one length.", at=name) from None
+    array.setflags(write=False)
+    return array
+
+
 def _check_array(value: Array, name: str, shape: tuple[int, ...]) -> None:
     if value.shape != shape:
         raise InvalidRig(f"{name} has shape {value.shape}; expected {shape}.", at=name)
@@ -117,10 +127,13 @@ class Rig:
             raise InvalidRig(f"The unit {self.units!r} is not known: use m, cm or mm.", at="units")
         _check_cameras(self)
         if self.up is not None:
+            object.__setattr__(self, "up", _numbers(self.up, "up"))
             _check_array(self.up, "up", (3,))
             if np.linalg.norm(self.up) < 1e-9:
                 raise InvalidRig("up must not be zero.", at="up")
         if self.volume is not None:
+            low, high = self.volume
+            object.__setattr__(self, "volume", (_numbers(low, "volume.min"), _numbers(high, "volume.max")))
             _check_volume(*self.volume)
 
     @classmethod
@@ -137,8 +150,8 @@ class Rig:
             cameras=tuple(cameras),
             joints=document["joints"],
             units=document.get("units", "m"),
-            up=None if up is None else np.asarray(up, float),
-            volume=None if volume is None else (np.asarray(volume["min"], float), np.asarray(volume["max"], float)),
+            up=up,
+            volume=None if volume is None else (volume["min"], volume["max"]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -221,6 +234,19 @@ def _check_cameras(rig: Rig) -> None:
             f"All cameras stand within a millimetre when t is read in {rig.units}: is the unit right, and is t = −R·C?",
             at="cameras",
         )
+    _check_apart(rig, centres)
+
+
+def _check_apart(rig: Rig, centres: Array) -> None:
+    """Two cameras at one place have no epipolar lines, and are most often one camera entered twice."""
+    for index in range(1, len(centres)):
+        gap = np.linalg.norm(centres[:index] - centres[index], axis=1)
+        if gap.min() < 1e-3:
+            other = rig.cameras[int(gap.argmin())].id
+            raise InvalidRig(
+                f"Cameras {other!r} and {rig.cameras[index].id!r} stand at the same place: is one entered twice?",
+                at=f"cameras[{index}].t",
+            )
 
 
 def _check_volume(low: Array, high: Array) -> None:
