@@ -46,7 +46,10 @@ def _mean_shift(heatmaps: NDArray[np.floating], x: NDArray[np.intp], y: NDArray[
     _, height, width = heatmaps.shape
     offset = np.arange(-3, 4)
     columns, lines = x[:, None] + offset, y[:, None] + offset
-    inside = ((columns >= 0) & (columns < width))[:, None, :] & ((lines >= 0) & (lines < height))[:, :, None]
+    in_width, in_height = (columns >= 0) & (columns < width), (lines >= 0) & (lines < height)
+    in_width &= in_width[:, ::-1]  # at the border the window stays as wide on both sides, or it would pull inwards
+    in_height &= in_height[:, ::-1]
+    inside = in_width[:, None, :] & in_height[:, :, None]
     patch = heatmaps[
         np.arange(len(heatmaps))[:, None, None],
         np.clip(lines, 0, height - 1)[:, :, None],
