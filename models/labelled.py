@@ -91,7 +91,7 @@ def _camera_rows(rig: Rig, view: int, rows: object, at: str) -> tuple[NDArray[np
     count = len(rig.skeleton.joints)
     try:
         values = np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         values = np.empty(0)
     if values.shape != (count, 3):
         raise InvalidLabels(f"Expected {count} rows [x, y, v], one a joint of {rig.joints}.", at=at)
@@ -147,7 +147,7 @@ def coverage(
         labelled = visibility[:, index] > 0
         points = joints_view[:, index][labelled]
         inside = ((points > -0.5) & (points < 63.5)).all(1)
-        cells = {tuple(cell) for cell in (points[inside] // (64 / _GRID)).astype(int).tolist()}
+        cells = {tuple(cell) for cell in ((points[inside] + 0.5) // (64 / _GRID)).astype(int).tolist()}
         covered, within = len(cells) / _GRID**2, float(inside.mean()) if len(points) else 0.0
         cameras[camera.id] = {
             "labelled": int(labelled.sum()), "hidden": int((visibility[:, index] == 1).sum()),
