@@ -80,6 +80,10 @@ class Engine:
         fuser = Fuser(checkpoint.omega, rig.pairs, checkpoint.theta, checkpoint.gains, len(rig.cameras))
         return cls(rig, cameras, fuser, measure=True, project=checkpoint.project)
 
+    def with_projection(self) -> "Engine":
+        """The same engine, its 2D joints the projections of the joints in space."""
+        return Engine(self.rig, self.cameras, self.fuser, measure=self._measure, project=True)
+
     @property
     def nbytes(self) -> int:
         """Memory that the engine holds."""
@@ -91,7 +95,9 @@ class Engine:
         fused = np.asarray(heatmaps, np.float32) if self.fuser is None else self.fuser.fuse(heatmaps)
         peaks, height = decode(fused)
         measured, trust = (peaks, height) if not self._measure else decode_near(heatmaps, peaks, _OWN_REACH_PX)
-        points = self._triangulate(fused, measured, trust**2 if self._measure else trust, triangulation)
+        points = self._triangulate(
+            fused, measured, np.maximum(trust, 0) ** 2 if self._measure else trust, triangulation
+        )
         joints = self._projected(points, peaks) if self._project else peaks
         return self._result(fused, joints, height, points)
 
@@ -107,6 +113,8 @@ class Engine:
             raise InvalidHeatmaps(
                 f"Heatmaps have shape {heatmaps.shape}; expected (frames, {expected}).", at="heatmaps"
             )
+        if not np.isfinite(heatmaps).all():
+            raise InvalidHeatmaps("Heatmaps hold a value that is not a finite number.", at="heatmaps")
         if triangulation not in METHODS:
             raise InvalidOptions(f"Triangulation is one of {', '.join(METHODS)}.", at="triangulation")
 
@@ -120,14 +128,14 @@ class Engine:
     def _pictorial(self, fused: NDArray[np.float32], flat: Array, robust: Triangulation) -> Triangulation:
         """The pictorial model's joints, started from the robust ones, its limb lengths their median over the frames."""
         skeleton, metres = self.rig.skeleton, self.rig.metres_per_unit
-        initial = robust.points.reshape(len(fused), -1, 3)
+        initial = robust.points.reshape(len(fused), len(skeleton.joints), 3)
         trust = robust.confidence.reshape(initial.shape[:2])
         limbs = median_limb_lengths(initial, trust, skeleton, metres_per_unit=metres)
         poses = [
             pictorial(self._projections, frame, skeleton, start, limb_lengths=limbs, metres_per_unit=metres)
             for frame, start in zip(fused, initial, strict=True)
         ]
-        points = np.concatenate(poses)
+        points = np.reshape(poses, (-1, 3))
         residual = np.linalg.norm(geometry.project(self._projections, points) - flat, axis=-1)
         inliers = residual <= INLIER_PX
         return replace(robust, points=points, residual_px=residual, inliers=inliers)
