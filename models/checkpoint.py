@@ -16,7 +16,6 @@ from models.rig import Rig
 
 FORMAT = 1
 CODE_VERSION = "0.1.0"
-_TENSORS = ("theta", "gains", "R", "t", "omega_base", "omega_gains", "omega_sharpness")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Serialise to safetensors."""
-        tensors = {
+        tensors: dict[str, NDArray[Any]] = {
             "theta": self.theta.astype(np.float32),
             "gains": self.gains.astype(np.float32),
             "R": self.R.astype(np.float64),
@@ -74,21 +73,21 @@ class Checkpoint:
             "omega_gains": np.array(self.omega.gains, np.float64),
             "omega_sharpness": np.array([self.omega.sharpness], np.float64),
         }
-        manifest = json.dumps(self.manifest(), sort_keys=True, ensure_ascii=False)
-        return save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, {"manifest": manifest})
+        manifest = json.dumps(self.manifest(), sort_keys=True, ensure_ascii=False, allow_nan=False)
+        tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+        return save(tensors, {"manifest": manifest, "sha256": _digest(manifest, tensors)})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Checkpoint":
-        """Read a checkpoint; raises CorruptArtifact where the bytes are not one."""
+        """Read a checkpoint; raises CorruptArtifact where the bytes are not one, or not those that were written."""
         try:
-            tensors, manifest = load(data), _manifest(data)
-        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            tensors, manifest = _read(data)
+            return cls._assembled(tensors, manifest)
+        except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise CorruptArtifact(f"The artifact is not a fusion checkpoint: {error}.") from error
-        missing = [name for name in _TENSORS if name not in tensors]
-        if missing or manifest.get("format") != FORMAT:
-            raise CorruptArtifact(
-                f"The checkpoint lacks {missing} or has format {manifest.get('format')}, not {FORMAT}."
-            )
+
+    @classmethod
+    def _assembled(cls, tensors: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> "Checkpoint":
         first, second = tensors["omega_gains"].tolist()
         omega = OmegaBase(
             tensors["omega_base"],
@@ -119,11 +118,26 @@ class Checkpoint:
         return sent.with_poses(self.R, self.t)
 
 
-def _manifest(data: bytes) -> dict[str, Any]:
+def _read(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The tensors and the manifest, once their digest and format are found right."""
+    tensors = load(data)
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    manifest: dict[str, Any] = json.loads(header["__metadata__"]["manifest"])
-    return manifest
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    if metadata["sha256"] != _digest(metadata["manifest"], tensors):
+        raise ValueError("its content does not have the digest it was written with")
+    manifest: dict[str, Any] = json.loads(metadata["manifest"])
+    if manifest.get("format") != FORMAT:
+        raise ValueError(f"it has format {manifest.get('format')}, not {FORMAT}")
+    return tensors, manifest
+
+
+def _digest(manifest: str, tensors: dict[str, NDArray[Any]]) -> str:
+    """SHA-256 of all that a checkpoint says, however its bytes are laid out."""
+    content = hashlib.sha256(manifest.encode())
+    for name in sorted(tensors):
+        content.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        content.update(tensors[name].tobytes())
+    return content.hexdigest()
 
 
 def digest_of(data: bytes) -> str:
