@@ -21,7 +21,7 @@ from models.bundle import repair_extrinsics
 from models.checkpoint import Checkpoint
 from models.errors import InsufficientLabels
 from models.fusion import OmegaBase
-from models.labelled import LabelledFrames
+from models.labelled import LabelledFrames, check_enough
 from models.metalearning import PencilFusion, detection_loss
 from models.methods import AdaptationOptions, validate_options
 from models.rig import Rig
@@ -64,6 +64,7 @@ def adapt(
     Raises InvalidOptions, and InsufficientLabels where the frames left after holding some out are too few.
     """
     chosen = validate_options(method, options or {})
+    check_enough(labelled.visibility)
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     progress("split", 0.0)
@@ -208,7 +209,8 @@ def _samples(frames: LabelledFrames, limit: int, rng: np.random.Generator, devic
 
 def _judge(rig: Rig, cameras: Rig, parts: _Parts, draft: Checkpoint, progress: Progress) -> Checkpoint:
     """Fill in the metrics on held-out frames, and decide."""
-    candidates = {project: Engine.load(rig, replace(draft, project=project)) for project in (True, False)}
+    direct = Engine.load(rig, replace(draft, project=False))
+    candidates = {False: direct, True: direct.with_projection()}
     rates = {project: _jdr(engine, parts.choose) for project, engine in candidates.items()}
     project = rates[True] >= rates[False]
     progress("evaluate", 0.8)
@@ -228,6 +230,7 @@ def _judge(rig: Rig, cameras: Rig, parts: _Parts, draft: Checkpoint, progress: P
         report[name] = evaluation.scores(engine, evaluation.run(engine, held_out), held_out, truth)
         progress("evaluate", 0.8 + 0.19 * (index + 1) / len(engines))
     report["fused"]["per_pair"] = _pair_rows(rig, cameras, held_out, draft.gains)
+    report["label_agreement"] = evaluation.rounded(evaluation.label_agreement(held_out, truth))
     report["promoted"], report["reason"] = evaluation.verdict(report)
     return replace(draft, project=project, metrics=report)
 

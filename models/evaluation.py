@@ -13,6 +13,7 @@ from models.runtime import Engine, Poses
 from models.triangulation import triangulate
 
 Array = NDArray[np.float64]
+_MIN_AGREEMENT = 0.5
 _CHUNK = 8  # frames a time, so that memory does not grow with the capture
 
 
@@ -42,7 +43,13 @@ def label_reprojection_px(cameras: Rig, frames: LabelledFrames) -> float:
     count, views, joints = frames.visibility.shape
     flat = frames.joints_view.swapaxes(1, 2).reshape(-1, views, 2)
     points = triangulate(cameras.projections(), flat, method="dlt").points
-    return float(np.nanmean(_reprojection_px(cameras, points.reshape(count, joints, 3), frames)))
+    return _mean(_reprojection_px(cameras, points.reshape(count, joints, 3), frames))
+
+
+def label_agreement(frames: LabelledFrames, truth: Array) -> float:
+    """Share of the joints labelled in two views or more whose labels meet in space; NaN when there is none."""
+    shared = np.isfinite(frames.joints_view).all(-1).sum(1) >= 2
+    return _mean(np.isfinite(truth[shared]).all(-1).astype(np.float64))
 
 
 def _reprojection_px(cameras: Rig, points: Array, frames: LabelledFrames) -> Array:
@@ -101,11 +108,19 @@ def threshold_summary(rig: Rig, frames: LabelledFrames) -> dict[str, Any]:
     return {"rule": rule, "median_heatmap_px": rounded(_median(threshold), 3)}
 
 
-def verdict(report: Mapping[str, Mapping[str, Any]]) -> tuple[bool, str]:
+def verdict(report: Mapping[str, Any]) -> tuple[bool, str]:
     """Whether ``fused`` beats ``no_fusion`` and ``epipolar`` on held-out frames, and the reason in words.
 
-    The higher JDR wins; at the same JDR the lower reprojection error.
+    The higher JDR wins; at the same JDR the lower reprojection error. Labels that contradict each other are no
+    yardstick: by them one engine is better than another only by chance.
     """
+    agreement = report.get("label_agreement")
+    if agreement is None or agreement < _MIN_AGREEMENT:
+        share = "none" if agreement is None else f"only {agreement:.0%}"
+        return False, (
+            f"Not promoted: {share} of the joints labelled in two cameras or more meet in space on held-out frames, "
+            "so that nothing can be judged by these labels."
+        )
     fused = report["fused"]
     for rival, name in (("no_fusion", "No-Fusion"), ("epipolar", "epipolar fusion")):
         if _rank(fused) <= _rank(report[rival]):
