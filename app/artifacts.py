@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,10 +72,6 @@ class ArtifactStore:
         with self._new_file() as handle:
             handle.write(b"ok")
             handle.flush()
-
-    def free_bytes(self) -> int:
-        """Space left where the store lies."""
-        return shutil.disk_usage(self.root).free
 
     @contextlib.contextmanager
     def _new_file(self) -> Iterator[BinaryIO]:

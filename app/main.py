@@ -23,6 +23,7 @@ from app.queue import JobQueue
 from app.rigs.cache import RigCache
 from app.rigs.routes import router as rigs
 from app.settings import Settings
+from app.uploads import forget_abandoned
 from models.backbone import Backbone
 
 log = structlog.get_logger(__name__)
@@ -77,6 +78,7 @@ def _add_routes(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state = app.state
     await to_thread.run_sync(state.db.upgrade)
+    await to_thread.run_sync(forget_abandoned, state.settings)
     state.backbone = await to_thread.run_sync(_load_backbone, state.settings)
     log.info("started", database=state.settings.database_kind, device=state.settings.device)
     yield

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from app.settings import Settings
 from models.errors import InvalidInput
 
 _BUFFER_BYTES = 1 << 20
+_ABANDONED_AFTER_S = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ async def receive(request: Request, settings: Settings, limits: Mapping[str, int
         yield Upload(folder, receiver.paths)
     finally:
         await to_thread.run_sync(shutil.rmtree, folder, True)
+
+
+def forget_abandoned(settings: Settings) -> None:
+    """Remove what a process that was killed left behind; younger folders may belong to another process."""
+    for folder in settings.uploads_dir.glob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _boundary(request: Request) -> bytes:

@@ -15,6 +15,7 @@ from models.rig import Rig
 from models.worlds import World, make_world, random_rig
 
 FRAMES = 10
+Sent = dict[str, tuple[str, bytes]]
 
 
 def world(seed: int = 0, cameras: int = 3, frames: int = FRAMES) -> World:
@@ -91,9 +92,21 @@ def frame_entries(rig: Rig, frames: Sequence[str], extension: str = ".jpg") -> d
     return {f"{frame}/{camera}{extension}": data for frame in frames for camera, data in pictures.items()}
 
 
-def files(labels: Any = None, **parts: bytes | None) -> dict[str, tuple[str, bytes]]:
+def files(labels: Any = None, **parts: bytes | None) -> Sent:
     """httpx's ``files``; labels may be a document or raw bytes."""
     sent = {name: (name, data) for name, data in parts.items() if data is not None}
     if labels is not None:
         sent["labels"] = ("labels.json", labels if isinstance(labels, bytes) else json.dumps(labels).encode())
     return sent
+
+
+def capture(seen: World) -> Sent:
+    """A capture of heatmaps that is right in everything."""
+    return files(labels_document(seen), heatmaps=heatmaps(seen))
+
+
+def small_labels(rig: Rig, frames: int = FRAMES) -> dict[str, Any]:
+    """Labels for tiny images: every joint somewhere inside."""
+    rows = [[20.0 + joint, 30.0, 2] for joint in range(len(rig.skeleton.joints))]
+    cameras = {camera.id: rows for camera in rig.cameras}
+    return {"frames": [{"frame": f"{index:06d}", "cameras": cameras} for index in range(frames)]}

@@ -32,6 +32,10 @@ class Service:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
+    def upload(self, rig: str, sent: payloads.Sent) -> httpx.Response:
+        """Send a capture."""
+        return self.client.post(f"/v1/rigs/{rig}/captures", files=sent)
+
     def holdings(self) -> tuple[dict[str, int], list[str]]:
         """Everything kept: rows by table, and the files of uploads and artifacts."""
         with self.app.state.db.read_session() as session:

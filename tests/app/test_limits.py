@@ -1,6 +1,7 @@
 """Upload limits, tried with a service that takes very little."""
 
 import io
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -85,6 +86,17 @@ def test_a_stream_that_does_not_say_its_length_is_bounded_too(strict: Service, w
     )
     assert (answer.status_code, answer.json()["code"]) == (413, "upload_too_large")
     assert list(strict.settings.uploads_dir.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_at_the_next_start(make_settings: Callable[..., Settings]) -> None:
+    settings = make_settings()
+    old, young = settings.uploads_dir / "old", settings.uploads_dir / "young"
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+        (folder / "labels").write_bytes(b"x")
+    os.utime(old, (0, 0))
+    with serving(settings):
+        assert list(settings.uploads_dir.iterdir()) == [young]
 
 
 def test_images_beyond_the_pixel_limit_are_refused(strict: Service, world: World) -> None:
