@@ -110,10 +110,10 @@ def _panel(axis: Any, panel: Panel, *, transparent: bool) -> None:
     if transparent:
         colours[..., 3] = np.clip(1.6 * level, 0, 0.92)
     axis.imshow(colours, extent=(-0.5, 63.5, 63.5, -0.5), interpolation="nearest")
-    for place, marker in ((panel.peak, "x"), (panel.served, "+")):
+    for place, marker, size in ((panel.peak, "x", 5), (panel.served, "D", 8)):
         if place is not None:
-            axis.plot(*place, marker=marker, color="black", markersize=7, markeredgewidth=2.6)
-            axis.plot(*place, marker=marker, color="white", markersize=6, markeredgewidth=1.3)
+            for colour, edge in (("black", 2.6), ("white", 1.2)):
+                axis.plot(*place, marker, color=colour, markersize=size, markeredgewidth=edge, markerfacecolor="none")
     axis.text(2, 61, panel.caption, color="white", fontsize=7.5, path_effects=_OUTLINE)
 
 

@@ -23,7 +23,7 @@ Fused = Mapping[str, NDArray[np.float32]]  # by frame, [V, J, 64, 64]
 _PIXELS = 512
 _FAINT = 0.2  # a detector's map that is all fainter than this is drawn faint, instead of as loud noise
 _MONTAGE_NOTE = (
-    "Circle: half a head around the truth. ×: best peak. +: the joint as served, after the views settled on one point "
+    "Circle: half a head around the truth. ×: best peak. ◇: the joint as served, after the views settled on one point "
     "in space. Every map is drawn on its own scale.\n"
     "Rows: the hidden joints with the largest gains, and last the hidden joint with the largest error after fusion. "
     "Truth: {truth}."
@@ -138,7 +138,7 @@ def draw_motion(outcome: Outcome, path: Path) -> Path:
     )
     note = (
         "Metres. Both are turned and shifted by the one rigid motion that fits them to the truth best. "
-        "The joint is the one that fusion takes most error away from. Gaps: not triangulated."
+        "The wrist is the one that fusion puts right in more frames. Gaps: not triangulated."
     )
     return motion(data, truth.skeleton, f"{scene.title}: in space", note, path)
 

@@ -44,6 +44,7 @@ REAL_NOTES = (
     "The truth are consensus labels made by the same network as the detector, not independent ground truth.",
     "Learned on frames 0–49, judged on frames 55–98; limb joints only, since the faces are blurred.",
     "The labels' 3D lives in the world of refined cameras, the answers' in that of those sent: compare as aligned.",
+    "Fused: with the checkpoint, its θ and its repaired cameras. The second row shows what the repair alone gives.",
     "One person, one rig, 1.7 seconds: a demonstration, not a benchmark.",
 )
 SYNTHETIC_NOTES = (

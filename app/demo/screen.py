@@ -53,7 +53,7 @@ class Screen:
             TextColumn("[dim]{task.fields[doing]}"),
         )
         with Progress(*columns, console=self.console) as progress:
-            task = progress.add_task(f"{title:<46}", total=total, doing="")
+            task = progress.add_task(f"{title:<51}", total=total, doing="")
             yield Step(progress, task)
             progress.update(task, total=1, completed=1, doing="")
         self.timings_s[key] = round(time.monotonic() - started, 2)

@@ -59,8 +59,9 @@ def _await_ready(process: "subprocess.Popen[str]", log: Path) -> str:
 def _read(process: "subprocess.Popen[str]", lines: "queue.SimpleQueue[str | None]") -> None:
     """Hand on what the service prints, to its very end, so that its pipe never fills."""
     assert process.stdout is not None  # noqa: S101 - it was asked for
-    for line in process.stdout:
-        lines.put(line)
+    with process.stdout as output:
+        for line in output:
+            lines.put(line)
     lines.put(None)
 
 

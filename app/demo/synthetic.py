@@ -5,6 +5,7 @@ downloaded and the truth is exact.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from models.worlds import Detector, World, disturb, make_world, random_rig
 
 Array = NDArray[np.float64]
 SEED = 20
+_VOLUME = (np.array([-1.3, -1.3, 0.0]), np.array([1.3, 1.3, 2.0]))
 CAMERAS = 4
 LEARN, TEST = range(50), range(55, 99)
 LABEL_NOISE_PX = 0.25
@@ -38,7 +40,7 @@ def scenes(scratch: Path, progress: Callable[[], None]) -> tuple[Scene, ...]:
 
 def _scene(name: str, degrees: float, scratch: Path) -> Scene:
     rng = np.random.default_rng(SEED)
-    true = random_rig(rng, CAMERAS)
+    true = replace(random_rig(rng, CAMERAS), up=np.array([0.0, 0.0, 1.0]), volume=_VOLUME)
     sent = Rig.from_dict(disturb(rng, true, degrees).to_dict())
     # Heatmaps live in the views of the rig as it is sent, whatever the cameras that took them really were.
     actual = sent.with_poses(np.stack([c.R for c in true.cameras]), np.stack([c.t for c in true.cameras]))

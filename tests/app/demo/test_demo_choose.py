@@ -59,3 +59,5 @@ def test_telling_frame_and_wrist(truth: Truth) -> None:
     assert telling_joint(truth, before, after) == RIGHT_WRIST
     before.pose3d[:3, LEFT_WRIST] = np.nan
     assert telling_joint(truth, before, after) == LEFT_WRIST
+    after.pose3d[:3, LEFT_WRIST] = np.nan
+    assert telling_joint(truth, before, after) == RIGHT_WRIST, "what is not put right is no gain"
