@@ -62,7 +62,7 @@ lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/$(PIP_INSTALL) ".[$(EXTRAS)]"
 	@{ echo "# The versions that RigFuse is tested with, for all extras. Written by \`make lock\`; do not edit by hand."; \
-	   build/lock/bin/pip freeze --exclude rigfuse \
+	   build/lock/bin/pip freeze --all --exclude pip --exclude rigfuse \
 	   | sed -E 's/\+[a-z0-9.]+$$//; s/^onnxruntime==(.*)/&\nonnxruntime-gpu==\1/'; } > constraints.txt
 	rm -rf build/lock
 
