@@ -16,8 +16,6 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_PROGRESS_BAR=off \
     PIP_ROOT_USER_ACTION=ignore
-ARG PIP_EXTRA_INDEX_URL=""
-ARG PIP_FIND_LINKS=""
 RUN python -m venv /opt/rigfuse
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
@@ -28,10 +26,14 @@ COPY migrations ./migrations
 
 FROM build AS build-api
 ARG API_EXTRAS=cpu
+ARG PIP_EXTRA_INDEX_URL=""
+ARG PIP_FIND_LINKS=""
 RUN pip install --quiet --constraint constraints.txt ".[$API_EXTRAS]"
 
 FROM build AS build-worker
 ARG WORKER_EXTRAS=worker,cpu
+ARG PIP_EXTRA_INDEX_URL=""
+ARG PIP_FIND_LINKS=""
 RUN pip install --quiet --constraint constraints.txt ".[$WORKER_EXTRAS]"
 
 # What both run in: nobody's root, and nothing written outside /data and /tmp.
