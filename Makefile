@@ -11,6 +11,9 @@ DEMO ?= recording
 DEMO_FLAGS := $(if $(filter synthetic,$(DEMO)),--synthetic)
 TESTS ?= tests
 
+# ONNX Runtime would otherwise report its use to its maker.
+export ORT_DISABLE_TELEMETRY := 1
+
 .PHONY: help install demo test lint format bench coverage lock clean
 
 help:
