@@ -17,7 +17,7 @@ _DIRECTORY_BYTES_PER_ENTRY = 1024
 _RATIO_MATTERS_ABOVE = 1 << 20  # small files of one colour compress very well, and harm nobody
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BROKEN_MEMBER = (zipfile.BadZipFile, zlib.error, EOFError)
-_BROKEN_ARCHIVE = (*_BROKEN_MEMBER, NotImplementedError, OSError, ValueError, struct.error)
+_BROKEN_ARCHIVE = (*_BROKEN_MEMBER, NotImplementedError, OSError, RuntimeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,16 @@ class Archive:
     @contextlib.contextmanager
     def open(self, info: zipfile.ZipInfo) -> Iterator[io.BufferedReader]:
         """Open a member; what is wrong with its bytes becomes InvalidInput with the member's name."""
+        why = f"its entry {info.filename!r} cannot be unpacked"
         try:
-            with self._zip.open(info) as handle:
+            handle = self._zip.open(info)
+        except _BROKEN_ARCHIVE as error:  # a directory may point anywhere
+            raise _unreadable(self._part, why) from error
+        try:
+            with handle:
                 yield handle  # type: ignore[misc]
         except _BROKEN_MEMBER as error:
-            raise _unreadable(self._part, f"its entry {info.filename!r} cannot be unpacked") from error
+            raise _unreadable(self._part, why) from error
 
     def read(self, info: zipfile.ZipInfo) -> bytes:
         """All bytes of a member."""
@@ -84,8 +89,8 @@ def _check_directory(entries: list[zipfile.ZipInfo], part: str, limits: ArchiveL
 def _check_entry(info: zipfile.ZipInfo, part: str, seen: set[str], ratio: float | None) -> None:
     name = info.filename
     at = f"{part}:{name[:80]}"
-    if len(name) > MAX_ENTRY_NAME or not name.isprintable():
-        raise InvalidInput("An entry's name is too long or not printable.", at=at, code="invalid_archive")
+    if not name or len(name) > MAX_ENTRY_NAME or not name.isprintable():
+        raise InvalidInput("An entry's name is empty, too long or not printable.", at=at, code="invalid_archive")
     if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
         raise InvalidInput(f"The entry {name!r} leaves the archive's own folder.", at=at, code="unsafe_path")
     if name in seen:

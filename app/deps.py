@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Request
-from models.backbone import Backbone
 from sqlalchemy.orm import Session
 
 from app.artifacts import ArtifactStore
@@ -12,6 +11,7 @@ from app.db import Database
 from app.errors import ServiceUnavailable
 from app.queue import JobQueue
 from app.settings import Settings
+from models.backbone import Backbone
 
 
 def get_settings(request: Request) -> Settings:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from models.backbone import Backbone, ViewCutter, check_skeleton
 from numpy.typing import NDArray
 
 from app import heatmap_files, image_files
@@ -12,6 +11,7 @@ from app.heatmap_files import HeatmapFile, check_heatmaps
 from app.image_files import ImageFile, check_images
 from app.settings import Settings
 from app.uploads import Upload
+from models.backbone import Backbone, ViewCutter, check_skeleton
 from models.heatmap import HEATMAP_SIZE
 from models.rig import Rig
 

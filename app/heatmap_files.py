@@ -1,6 +1,8 @@
 """Precomputed heatmaps as an npz: headers are checked before data are read, and nothing is ever unpickled."""
 
 import math
+import sys
+import tokenize
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ MAX_FRAME_NAME = 128
 _MAX_MEMBERS = 16
 _MAX_HEADER = 4096
 _CHUNK_BYTES = 8 << 20
+# The header is a Python literal, and NumPy lets through whatever reading a damaged one raises.
+_BROKEN_HEADER = (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError)
 _MAX_NAMES_BYTES = 8 << 20
 
 
@@ -98,7 +102,7 @@ def _read_header(handle: IO[bytes], at: str, info: zipfile.ZipInfo) -> _Header:
         version = npy.read_magic(handle)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(handle, max_header_size=_MAX_HEADER)
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+    except _BROKEN_HEADER as error:
         raise InvalidHeatmaps(f"{info.filename!r} has no readable .npy header.", at=at) from error
     header = _Header(at, shape, fortran, dtype)
     if dtype.hasobject:
@@ -122,13 +126,20 @@ def _names(archive: Archive, name: str) -> tuple[str, ...]:
             )
         if header.nbytes > _MAX_NAMES_BYTES:
             raise UploadTooLarge(f"{name!r} holds too many or too long names.", at=header.at)
-        array = np.frombuffer(handle.read(header.nbytes), header.dtype) if header.nbytes else ()
         try:
-            names = tuple(str(n.decode()) if isinstance(n, bytes) else str(n) for n in array)
+            names = _decode_names(handle.read(header.nbytes), header.dtype)
         except UnicodeDecodeError as error:
-            raise InvalidHeatmaps(f"{name!r} holds a name that is not UTF-8.", at=header.at) from error
+            raise InvalidHeatmaps(f"{name!r} holds a name that is not Unicode text.", at=header.at) from error
     _check_names(names, name, header)
     return names
+
+
+def _decode_names(data: bytes, dtype: np.dtype[np.generic]) -> tuple[str, ...]:
+    # NumPy itself trusts the code points of a unicode array, and fails hard on those that cannot be.
+    swapped = dtype.byteorder == ">" or (dtype.byteorder == "=" and sys.byteorder == "big")
+    codec = "utf-8" if dtype.kind == "S" else "utf-32-be" if swapped else "utf-32-le"
+    size = dtype.itemsize
+    return tuple(data[at : at + size].decode(codec).rstrip("\0") for at in range(0, len(data), size or 1))
 
 
 def _check_names(names: tuple[str, ...], name: str, header: _Header) -> None:
