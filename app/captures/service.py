@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from models.backbone import Backbone, check_skeleton
 from sqlalchemy.orm import Session
 
 from app.artifacts import ArtifactStore
@@ -16,6 +15,7 @@ from app.rigs.repository import get_usable_rig
 from app.settings import Settings
 from app.tables import CaptureRow, new_id, utc_now
 from app.uploads import Upload
+from models.backbone import Backbone, check_skeleton
 from models.labelled import coverage, labels_to_view
 from models.rig import Rig
 
