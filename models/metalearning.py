@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import conv1d, grid_sample, interpolate
 
 from models import geometry
 from models.affine import ACROSS, HALF, NORMALISED, PIXELS, theta_of_pair
@@ -31,6 +31,9 @@ from models.weights import save_omega
 from models.worlds import Detector, World, make_world, random_rig
 
 NEAR_PX, FAR_PX, SOFTNESS = 1.6, 2.5, 0.08
+_COLUMNS = 9  # ω_base changes slowly along the line: fewer free numbers, less noise
+_KERNEL = torch.exp(-0.5 * torch.arange(-4.0, 5.0).square() / 1.5**2)[None, None]
+_KERNEL /= _KERNEL.sum()
 _PLACES = torch.from_numpy(np.ascontiguousarray(NORMALISED * HALF + HALF)).float()
 
 
@@ -38,7 +41,7 @@ _PLACES = torch.from_numpy(np.ascontiguousarray(NORMALISED * HALF + HALF)).float
 class Schedule:
     """How ω_base is trained: one simulated rig a step."""
 
-    steps: int = 400
+    steps: int = 500
     frames: int = 6
     learning_rate: float = 4e-3
     cameras: tuple[int, ...] = (3, 4, 4, 5, 6)
@@ -107,30 +110,37 @@ def samples(world: World) -> tuple[Tensor, Tensor]:
 def train(schedule: Schedule, report: Callable[[int, float, float], None]) -> OmegaBase:
     """Learn ω_base; ``report(step, loss, loss without fusion)`` is called after every step."""
     rng = np.random.default_rng(schedule.seed)
-    distance = torch.linspace(-ACROSS, ACROSS, HEATMAP_SIZE)[:, None].expand(-1, HEATMAP_SIZE)
+    distance = torch.linspace(-ACROSS, ACROSS, HEATMAP_SIZE)[:, None].expand(-1, _COLUMNS)
     raw = (0.1 * torch.exp(-0.5 * distance.square())).clone().requires_grad_()
-    rounds = torch.tensor([1.0, 2.0, 3.0]).log().requires_grad_()
+    rounds = torch.tensor([1.2, 2.6, 3.5]).log().requires_grad_()
     groups: list[dict[str, Any]] = [{"params": [raw]}, {"params": [rounds], "lr": 1e-2}]
     optimiser = torch.optim.Adam(groups, lr=schedule.learning_rate)
+    average = [torch.zeros_like(raw), torch.zeros_like(rounds)]
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.steps)
     for step in range(schedule.steps):
         rig = random_rig(rng, int(rng.choice(schedule.cameras)))
         heatmaps, joints = samples(make_world(rng, rig, schedule.frames, Detector.random(rng), clips=3))
         fusion, gains = PencilFusion(rig), torch.full((len(rig.pairs),), default_gains(len(rig.cameras)))
-        fused = fusion.fuse(fusion.weights(_symmetric(raw)), heatmaps, gains, tuple(rounds.exp()))
+        fused = fusion.fuse(fusion.weights(_ridge(raw)), heatmaps, gains, tuple(rounds.exp()))
         loss = detection_loss(fused, joints)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         decay.step()
+        if step >= schedule.steps // 2:  # the mean of the later steps forgets the noise of single rigs
+            share = 1 / (schedule.steps - schedule.steps // 2)
+            average = [m + share * p.detach() for m, p in zip(average, (raw, rounds), strict=True)]
         report(step, loss.item(), detection_loss(heatmaps, joints).item())
-    first, second, sharpness = rounds.detach().exp().tolist()
-    return OmegaBase(_symmetric(raw).detach().numpy(), (first, second), sharpness)
+    first, second, sharpness = average[1].exp().tolist()
+    return OmegaBase(_ridge(average[0]).numpy(), (first, second), sharpness)
 
 
-def _symmetric(omega: Tensor) -> Tensor:
-    """A line has no direction and no sides, so neither has its ridge."""
-    return (omega + omega.flip(0) + omega.flip(1) + omega.flip(0, 1)) / 4
+def _ridge(raw: Tensor) -> Tensor:
+    """ω_base [64, 64] from its free numbers [64, columns]: smooth, and symmetric, since a line has no direction."""
+    both = (raw + raw.flip(0) + raw.flip(1) + raw.flip(0, 1)) / 4
+    smooth = conv1d(both.T[:, None], _KERNEL.to(both), padding=len(_KERNEL[0, 0]) // 2)[:, 0].T
+    shape = (HEATMAP_SIZE, HEATMAP_SIZE)
+    return interpolate(smooth[None, None], shape, mode="bilinear", align_corners=True)[0, 0]
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Measurements that print tables; too long for the tests, and never timed tests."""
