@@ -8,12 +8,16 @@ import logging
 import os
 import sys
 
+import structlog
 import torch
 
 from app.observability import configure_logging
 from app.settings import Settings
+from models.errors import DeviceUnavailable
 from worker.celery_app import create_celery
 from worker.context import WorkerContext
+
+log = structlog.get_logger()
 
 
 def main() -> None:
@@ -22,9 +26,9 @@ def main() -> None:
     configure_logging(settings.log_format)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     torch.set_num_threads(settings.threads or _cores())
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("rigfuse: RIGFUSE_DEVICE is cuda, and torch finds no CUDA device here.")
     context = WorkerContext.from_settings(settings)
+    if settings.device == "cuda":
+        _check_cuda(context)
     celery = create_celery(context)
     worker = celery.Worker(
         pool="solo",
@@ -36,6 +40,16 @@ def main() -> None:
     )
     worker.start()
     sys.exit(worker.exitcode or 0)
+
+
+def _check_cuda(context: WorkerContext) -> None:
+    """End the start where the device that was asked for is not there, rather than fail job after job."""
+    if not torch.cuda.is_available():
+        sys.exit("rigfuse: RIGFUSE_DEVICE is cuda, and torch finds no CUDA device here.")
+    try:
+        log.info("device found", backbone=context.backbone.digest)
+    except DeviceUnavailable as error:
+        sys.exit(f"rigfuse: {error.message}")
 
 
 def _cores() -> int:

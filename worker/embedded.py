@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -59,7 +60,8 @@ def main() -> None:
 def run(data_dir: Path, host: str, port: int) -> None:
     """Start everything, keep it running, and end it in order when asked to."""
     for number in _ENDING:
-        signal.signal(number, _stop)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup is to be honoured
+            signal.signal(number, _stop)
     children: list[Child] = []
     with _locked(data_dir), _listening(host, port) as listener:
         try:
@@ -81,6 +83,7 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
         environment["RIGFUSE_BROKER_URL"] = broker.url
         _begin(children, _broker(broker, data_dir, environment))
     _await_broker(children, environment["RIGFUSE_BROKER_URL"])
+    shutil.rmtree(settings.uploads_dir, ignore_errors=True)  # what a power cut left of requests half-way
     database = Database(settings.database_url)
     database.upgrade()
     database.dispose()

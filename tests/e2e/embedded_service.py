@@ -1,5 +1,6 @@
 """``rigfuse up`` as a process of its own, and ways to hurt it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -87,8 +88,10 @@ class RunningService:
     def kill_everything(self) -> None:
         """``kill -9`` all of it at once, as a power cut would."""
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._wait()
+        wait_until(lambda: not self.processes(), within_s=10)  # a killed process takes a moment to let go
 
     def kill_launcher(self) -> None:
         """``kill -9`` the launcher alone."""

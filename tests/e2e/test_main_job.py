@@ -8,6 +8,7 @@ import pytest
 import studio
 from conftest import shoot
 from embedded_service import RunningService
+from safetensors.numpy import load_file
 
 from app.client import ApiError, Event, RigFuseClient
 
@@ -100,10 +101,14 @@ def test_one_seed_gives_one_checkpoint(shared_service: RunningService, tmp_path:
     with shared_service.client() as client:
         made = shoot(client, tmp_path)
         jobs = [client.adapt(made.rig_id, made.capture, seed=3, options={"steps": 3}).id for _ in range(2)]
-        ended = [client.wait(job) for job in jobs]
-        digests = {client.checkpoint(str(job.checkpoint)).artifact_sha256 for job in ended}
-        assert len(digests) == 1
-        assert ended[0].checkpoint != ended[1].checkpoint
+        first, second = (str(client.wait(job).checkpoint) for job in jobs)
+        assert first != second
+        a, b = (
+            load_file(client.download_checkpoint(checkpoint, tmp_path / checkpoint)) for checkpoint in (first, second)
+        )
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
 def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_soon(

@@ -13,16 +13,16 @@ from conftest import shoot
 from embedded_service import ROOT, RunningService, wait_until
 
 from app.adaptations.schemas import Adaptation
-from app.client import RigFuseClient
+from app.client import Event, RigFuseClient
 from app.queue import JobQueue
 
 MakeService = Callable[[], RunningService]
-A_WHILE = {"steps": 60}
+A_WHILE = {"steps": 40}
 
 
 def start_and_wait_until_it_runs(client: RigFuseClient, folder: Path) -> Adaptation:
     """A job that is in the middle of its work."""
-    made = shoot(client, folder, cameras=3)
+    made = shoot(client, folder)
     job = client.adapt(made.rig_id, made.capture, options=A_WHILE)
     next(event for event in client.events(job.id) if event.data.get("stage") == "finetune")
     return client.adaptation(job.id)
@@ -60,7 +60,6 @@ def test_after_a_power_cut_the_job_ends_once(own_service: MakeService, tmp_path:
     with service.client() as client:
         job = start_and_wait_until_it_runs(client, tmp_path)
     service.kill_everything()
-    assert service.processes() == {}
 
     service.up()
     with service.client() as client:
@@ -107,6 +106,22 @@ def test_a_job_that_runs_while_the_broker_dies_ends_once(own_service: MakeServic
         assert_ended_once(client, job, attempts=1)
         after = client.adapt(job.rig, job.capture, options={"steps": 0})  # and the worker is still listening
         assert client.wait(after.id).state == "succeeded"
+
+
+def test_a_killed_api_is_back_on_its_port_and_who_waits_hears_on(own_service: MakeService, tmp_path: Path) -> None:
+    service = own_service().up()
+    with service.client() as client:
+        job = start_and_wait_until_it_runs(client, tmp_path)
+        heard = []
+
+        def kill_once(event: Event) -> None:
+            if not heard:
+                service.kill("app.cli api")
+            heard.append(event.id)
+
+        assert client.wait(job.id, kill_once).state == "succeeded"
+        assert heard == [event.id for event in client.events(job.id)]  # all of it, and nothing twice
+    assert "api died" in service.said
 
 
 def test_a_job_delivered_many_times_runs_once(own_service: MakeService, tmp_path: Path) -> None:

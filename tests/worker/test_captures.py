@@ -1,0 +1,88 @@
+"""Captures of images: the worker makes the heatmaps, a few frames at a time, and says how far it is."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from job_rows import add_capture, add_rig
+
+from app.captures.contents import Labels
+from app.framesets import read_heatmaps, reopen_frames
+from app.settings import Settings
+from app.tables import CaptureRow
+from models.errors import Cancelled
+from models.geometry import view_to_image
+from models.rig import Camera, Rig
+from models.worlds import World
+from worker.captures import labelled_frames
+from worker.context import WorkerContext
+
+FRAMES = ("a", "b", "c")
+
+
+def picture(camera: Camera, seed: int) -> bytes:
+    small = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    return cv2.imencode(".jpg", cv2.resize(small, (camera.width, camera.height)))[1].tobytes()
+
+
+@pytest.fixture
+def stored(context: WorkerContext, world: World) -> CaptureRow:
+    """Three frames of noise in a zip, of which the last and the first are labelled, in that order."""
+    rig, labelled = world.rig, world.labelled()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for index, frame in enumerate(FRAMES):
+            for view, camera in enumerate(rig.cameras):
+                archive.writestr(f"{frame}/{camera.id}.jpg", picture(camera, 10 * index + view))
+    image = [
+        view_to_image(camera, view, labelled.joints_view[:2, index])
+        for index, (camera, view) in enumerate(zip(rig.cameras, rig.views, strict=True))
+    ]
+    labels = Labels(("c", "a"), np.stack(image, axis=1), labelled.visibility[:2])
+    capture_id = add_capture(
+        context.db,
+        add_rig(context.db, rig.to_dict()),
+        kind="images",
+        labels_sha256=context.artifacts.put_bytes(labels.to_bytes()),
+        source_sha256=context.artifacts.put_bytes(buffer.getvalue()),
+    )
+    with context.db.read_session() as session:
+        return session.get_one(CaptureRow, capture_id)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """One kind of database is enough here."""
+    return f"sqlite:///{tmp_path}/rigfuse.db"
+
+
+def heatmaps_at_once(context: WorkerContext, rig: Rig, capture: CaptureRow) -> np.ndarray:
+    path = context.artifacts.path(capture.source_sha256)
+    source = reopen_frames("images", path, rig, Settings(data_dir=path.parent), 10)
+    return read_heatmaps(source, rig, lambda: context.backbone, wanted=("c", "a"))
+
+
+def test_images_become_heatmaps_of_the_labelled_frames(
+    context: WorkerContext, world: World, stored: CaptureRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.captures._FRAMES_AT_A_TIME", 1)
+    told: list[tuple[str, float]] = []
+    labelled = labelled_frames(context, world.rig, stored, lambda *now: told.append(now))
+    assert labelled.frames == ("c", "a")
+    assert told == [("heatmaps", 0.0), ("heatmaps", 0.5)]
+    expected = heatmaps_at_once(context, world.rig, stored)
+    np.testing.assert_allclose(labelled.heatmaps, expected, atol=1e-5)
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3  # the frames are told apart
+    np.testing.assert_allclose(labelled.joints_view, world.labelled().joints_view[:2], atol=1e-6)
+
+
+def test_making_heatmaps_can_be_stopped(context: WorkerContext, world: World, stored: CaptureRow) -> None:
+    def stop(_stage: str, _fraction: float) -> None:
+        raise Cancelled("cancelled by request")
+
+    with pytest.raises(Cancelled):
+        labelled_frames(context, world.rig, stored, stop)
+    assert "backbone" not in context.__dict__  # nothing was loaded for it
