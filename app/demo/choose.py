@@ -53,11 +53,10 @@ def telling_frame(truth: Truth, before: Prediction, after: Prediction) -> int:
 
 
 def telling_joint(truth: Truth, before: Prediction, after: Prediction) -> int:
-    """The wrist (or joint, where there are none) that fusion puts right in most frames, less those that it spoils."""
-    wrists = np.array([name.endswith("wrist") for name in truth.skeleton.joints])
-    scored = truth.scored3d & (wrists | ~wrists.any())
+    """The joint that fusion puts right in space in most frames, less the frames that it spoils."""
+    scored = truth.scored3d
     error = [
-        np.linalg.norm(align(p.pose3d, truth.joints_world, truth.scored3d) - truth.joints_world, axis=-1)
+        np.linalg.norm(align(p.pose3d, truth.joints_world, scored) - truth.joints_world, axis=-1)
         for p in (before, after)
     ]
     right = [np.nan_to_num(e, nan=np.inf) < HALF_HEAD_MM / 1000 for e in error]

@@ -138,7 +138,7 @@ def draw_motion(outcome: Outcome, path: Path) -> Path:
     )
     note = (
         "Metres. Both are turned and shifted by the one rigid motion that fits them to the truth best. "
-        "The wrist is the one that fusion puts right in more frames. Gaps: not triangulated."
+        "The joint is the one that fusion puts right in most frames. Gaps: not triangulated."
     )
     return motion(data, truth.skeleton, f"{scene.title}: in space", note, path)
 

@@ -48,14 +48,15 @@ def test_a_joint_that_was_not_found_is_wrong(truth: Truth) -> None:
     assert wrong(truth, before).sum() == 1
 
 
-def test_telling_frame_and_wrist(truth: Truth) -> None:
+def test_telling_frame_and_joint(truth: Truth) -> None:
     before, after = _perfect(truth), _perfect(truth)
     before.poses2d[3, :, 5:8] += 100
     before.poses2d[1, :, 5:12] += 100
     after.poses2d[1, :, 5:12] += 100
     assert telling_frame(truth, before, after) == 3
     before.pose3d[2, RIGHT_WRIST] += 0.2
-    before.pose3d[:, KNEE] += 0.4  # the largest gain, but not a wrist
+    before.pose3d[:, KNEE] += 0.4  # wrong before and after: no gain
+    after.pose3d[:, KNEE] += 0.4
     assert telling_joint(truth, before, after) == RIGHT_WRIST
     before.pose3d[:3, LEFT_WRIST] = np.nan
     assert telling_joint(truth, before, after) == LEFT_WRIST
