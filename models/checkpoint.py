@@ -73,9 +73,9 @@ class Checkpoint:
             "omega_gains": np.array(self.omega.gains, np.float64),
             "omega_sharpness": np.array([self.omega.sharpness], np.float64),
         }
-        manifest = json.dumps(self.manifest(), sort_keys=True, ensure_ascii=False, allow_nan=False)
         tensors = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-        return save(tensors, {"manifest": manifest, "sha256": _digest(manifest, tensors)})
+        sealed = self.manifest() | {"sha256": _digest(self.manifest(), tensors)}
+        return save(tensors, {"manifest": _canonical(sealed)})  # one key: safetensors writes several in any order
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Checkpoint":
@@ -122,18 +122,21 @@ def _read(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The tensors and the manifest, once their digest and format are found right."""
     tensors = load(data)
     length = int.from_bytes(data[:8], "little")
-    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-    if metadata["sha256"] != _digest(metadata["manifest"], tensors):
+    manifest: dict[str, Any] = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["manifest"])
+    if manifest.pop("sha256") != _digest(manifest, tensors):
         raise ValueError("its content does not have the digest it was written with")
-    manifest: dict[str, Any] = json.loads(metadata["manifest"])
     if manifest.get("format") != FORMAT:
         raise ValueError(f"it has format {manifest.get('format')}, not {FORMAT}")
     return tensors, manifest
 
 
-def _digest(manifest: str, tensors: dict[str, NDArray[Any]]) -> str:
+def _canonical(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _digest(manifest: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> str:
     """SHA-256 of all that a checkpoint says, however its bytes are laid out."""
-    content = hashlib.sha256(manifest.encode())
+    content = hashlib.sha256(_canonical(manifest).encode())
     for name in sorted(tensors):
         content.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         content.update(tensors[name].tobytes())
