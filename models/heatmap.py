@@ -84,7 +84,7 @@ def decode_near(
     rows = np.arange(len(flat))
     columns, lines = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     patch = flat[rows[:, None, None], lines[:, :, None], columns[:, None, :]]
-    best = np.where(inside, patch, -np.inf).reshape(len(flat), -1).argmax(1)
+    best = np.where(inside, patch, -np.inf).reshape(len(flat), len(offset) ** 2).argmax(1)
     line, column = lines[rows, best // len(offset)], columns[rows, best % len(offset)]
     points = _mean_shift(flat, column, line)
     return points.reshape(*lead, 2), flat[rows, line, column].astype(np.float64).reshape(lead)
