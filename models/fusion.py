@@ -3,7 +3,7 @@
 ``x_i ← x_i + Σ_j ω_{j,i}·x_j``, with the same weights for every joint and, by equation (2), ``ω_i = T_{θ_i}(ω_base)``
 (models.affine). All epipolar lines of a pair pass through the epipole: a pencil with one degree of freedom. So instead
 of 4096 sets of weights a pair needs about a hundred, at knots of the pencil, and a linear look-up between them
-(models.pencil).
+(models.pencil). A dense ω that was learned whole takes the same form when its rank is low.
 
 Fusing takes two rounds. A confident mistake of one view lays a ridge over all others; the first round finds out which
 peaks other views agree with, and in the second each source counts only as far as the first round believed it:
@@ -14,15 +14,18 @@ peaks other views agree with, and in the second each source counts only as far a
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from models.affine import PIXELS, transform
-from models.pencil import pencil_of
+from models.affine import PIXELS
+from models.pencil import PencilWeights, pencil_of
+from models.views import HEATMAP_SIZE
 
 Array32 = NDArray[np.float32]
+Lookup = sparse.csr_array | Array32
 FLOOR = 0.02  # a source's heatmap below this is background and is not summed
 
 
@@ -40,22 +43,66 @@ class OmegaBase:
     digest: str = ""
 
 
-class Fuser:
-    """Fuses the heatmaps of a rig: built once from θ of all pairs, then applied to any number of frames.
+PLAIN_SUM = OmegaBase(np.zeros((HEATMAP_SIZE, HEATMAP_SIZE), np.float32), (1.0, 0.0), 0.0)
+"""No ω_base: the weights of every pair are its own and are summed in one round, as they are."""
 
-    ``pairs`` are (target, source) view indices; ``theta`` [P, 64, 64, 2, 3]; ``gains`` γ [P].
+
+class PairWeights(Protocol):
+    """The weights W of a pair, target by source pixels [4096, 4096], as a look-up in the rows of a few knots."""
+
+    @property
+    def size(self) -> int:
+        """The number of knots L."""
+
+    def rows(self) -> Array32:
+        """The weights of the source pixels at the knots [L, 4096]."""
+
+    def lookup(self) -> Lookup:
+        """The linear look-up [4096, L] of target pixels in the knots."""
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """W = left @ right, with ``left`` [4096, L] and ``right`` [L, 4096]."""
+
+    left: NDArray[np.floating]
+    right: NDArray[np.floating]
+
+    @property
+    def size(self) -> int:
+        """The rank, L."""
+        return len(self.right)
+
+    def rows(self) -> Array32:
+        """The right factor."""
+        return self.right.astype(np.float32)
+
+    def lookup(self) -> Array32:
+        """The left factor."""
+        return self.left.astype(np.float32)
+
+
+class Fuser:
+    """Fuses the heatmaps of a rig: built once from the weights of all pairs, then applied to any number of frames.
+
+    ``pairs`` are (target, source) view indices; ``weights`` are θ [P, 64, 64, 2, 3] for ω_base, or the weights of every
+    pair; ``gains`` γ [P].
     """
 
     def __init__(
         self,
         omega: OmegaBase,
         pairs: Sequence[tuple[int, int]],
-        theta: Array32,
+        weights: Array32 | Sequence[PairWeights],
         gains: NDArray[np.floating],
         views: int,
     ) -> None:
         self.omega, self.views = omega, views
-        self.pencils = [pencil_of(field) for field in theta]
+        self._weights: list[PairWeights] = (
+            [PencilWeights(omega.values, pencil_of(field)) for field in weights]
+            if isinstance(weights, np.ndarray)
+            else list(weights)
+        )
         self._incoming: list[list[int]] = [[p for p, (a, _) in enumerate(pairs) if a == v] for v in range(views)]
         self._outgoing: list[list[int]] = [[p for p, (_, b) in enumerate(pairs) if b == v] for v in range(views)]
         self._sources = [source for _, source in pairs]
@@ -64,7 +111,7 @@ class Fuser:
 
     def _table(self, source: int) -> NDArray[np.float16]:
         """Weights of all knots of all targets of a source [4096, knots], a row a source pixel."""
-        knots = [transform(self.omega.values, self.pencils[p].knots) for p in self._outgoing[source]]
+        knots = [self._weights[p].rows() for p in self._outgoing[source]]
         return (
             np.ascontiguousarray(np.concatenate(knots).T.astype(np.float16))
             if knots
@@ -73,17 +120,14 @@ class Fuser:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the tables take."""
-        return sum(table.nbytes for table in self._tables)
+        """Memory that the tables take, and the look-ups where they are dense."""
+        dense = (lookup.nbytes for lookup in self._lookups if isinstance(lookup, np.ndarray))
+        return sum(table.nbytes for table in self._tables) + sum(dense)
 
     @cached_property
-    def _lookups(self) -> list[sparse.csr_array]:
-        """Per target, the sparse matrix [4096, knots of all its sources] that reads the knots and applies the gains."""
-        empty = sparse.csr_array((PIXELS, 0), dtype=np.float32)
-        return [
-            sparse.csr_array(sparse.hstack([empty] + [self.pencils[p].lookup() * self._gains[p] for p in incoming]))
-            for incoming in self._incoming
-        ]
+    def _lookups(self) -> list[Lookup]:
+        """Per target, the matrix [4096, knots of all its sources] that reads the knots and applies the gains."""
+        return [_side_by_side([self._weights[p].lookup() * self._gains[p] for p in pairs]) for pairs in self._incoming]
 
     def fuse(self, heatmaps: NDArray[np.floating]) -> Array32:
         """Equation (1) in two rounds: heatmaps [F, V, J, 64, 64] → fused [F, V, J, 64, 64]."""
@@ -122,7 +166,7 @@ class Fuser:
             sums = self._tables[source][active].astype(np.float32).T @ np.where(seen > FLOOR, seen, 0).T
             stop = 0
             for pair in outgoing:
-                start, stop = stop, stop + len(self.pencils[pair].knots)
+                start, stop = stop, stop + self._weights[pair].size
                 yield pair, sums[start:stop]
 
     def warped(self, heatmaps: NDArray[np.floating], target: int) -> Array32:
@@ -131,5 +175,15 @@ class Fuser:
         out = np.zeros_like(flat)
         for pair, sums in self._knot_sums(flat):
             if pair in self._incoming[target]:
-                out[self._sources[pair]] = (self.pencils[pair].lookup() @ sums).T
+                out[self._sources[pair]] = (self._weights[pair].lookup() @ sums).T
         return self._by_frame(out, heatmaps.shape)
+
+
+def _side_by_side(lookups: Sequence[Lookup]) -> Lookup:
+    """Look-ups [4096, L] in one matrix, sparse where all of them are."""
+    thin: list[Any] = [sparse.csr_array((PIXELS, 0), dtype=np.float32)]
+    thin += [lookup for lookup in lookups if not isinstance(lookup, np.ndarray)]
+    if len(thin) == len(lookups) + 1:
+        return sparse.csr_array(sparse.hstack(thin))
+    dense: list[Array32] = [lookup if isinstance(lookup, np.ndarray) else lookup.toarray() for lookup in lookups]
+    return np.hstack(dense)

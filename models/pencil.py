@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from models.affine import HALF, lines_of_theta, theta_of_lines, width_of_theta
+from models.affine import HALF, lines_of_theta, theta_of_lines, transform, width_of_theta
 
 KNOTS = 112
+_PART = 128  # knots built at a time, so that one a pixel does not need gigabytes
 _TOLERANCE_PX = 0.05
 _CENTRED = np.array([[HALF, 0, HALF], [0, HALF, HALF], [0, 0, 1]])  # lines in pixels → lines in normalised coordinates
 
@@ -38,6 +39,28 @@ class Pencil:
         above_index = np.minimum(self.index + 1, len(self.knots) - 1)
         above = sparse.csr_array((self.fraction, (rows, above_index)), shape=(len(rows), len(self.knots)))
         return (below + above).tocsr()
+
+
+@dataclass(frozen=True)
+class PencilWeights:
+    """The weights of a pair whose θ are a pencil: equation (2) at its knots, and the look-up between them."""
+
+    omega: NDArray[np.float32]
+    pencil: Pencil
+
+    @property
+    def size(self) -> int:
+        """The number of knots L."""
+        return len(self.pencil.knots)
+
+    def rows(self) -> NDArray[np.float32]:
+        """The weights of the source pixels at the knots [L, 4096]."""
+        parts = np.array_split(self.pencil.knots, -(-self.size // _PART))
+        return np.concatenate([transform(self.omega, part) for part in parts])
+
+    def lookup(self) -> sparse.csr_array:
+        """The linear look-up [4096, L] of target pixels in the knots."""
+        return self.pencil.lookup()
 
 
 def pencil_of(theta: NDArray[np.float32]) -> Pencil:
