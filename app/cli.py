@@ -11,6 +11,7 @@ import typer
 
 from app import commands
 from app.client import ClientError
+from app.processes import python_module
 from models.errors import RigFuseError
 
 app = typer.Typer(
@@ -124,7 +125,7 @@ def main() -> None:
 
 def _become(module: str, arguments: list[str]) -> None:
     # The program takes this process over, so that signals reach it and this package need not import it.
-    command = [sys.executable, "-m", module, *arguments]
+    command = python_module(module, *arguments)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606 - the interpreter that runs already
 

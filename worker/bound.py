@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 
+from app.processes import python_module
+
 _PR_SET_PDEATHSIG = 1
 
 
 def bound_command(program: list[str]) -> list[str]:
     """The command line that runs ``program`` bound to the calling process."""
-    return [sys.executable, "-m", "worker.bound", str(os.getpid()), *program]
+    return python_module("worker.bound", str(os.getpid()), *program)
 
 
 def main(parent: int, program: list[str]) -> None:

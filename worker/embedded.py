@@ -22,6 +22,7 @@ import structlog
 
 from app.auth import ApiKeys
 from app.db import Database
+from app.processes import python_module
 from app.queue import JobQueue
 from app.settings import Settings
 from models.errors import RigFuseError
@@ -87,8 +88,8 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
     database = Database(settings.database_url)
     database.upgrade()
     database.dispose()
-    _begin(children, _python("worker", ["-m", "worker"], data_dir, environment, patience_s=20))
-    command = ["-m", "app.cli", "api", "--fd", str(listener.fileno())]
+    _begin(children, _python("worker", python_module("worker"), data_dir, environment, patience_s=20))
+    command = python_module("app.cli", "api", "--fd", str(listener.fileno()))
     _begin(children, _python("api", command, data_dir, environment, patience_s=10, descriptors=(listener.fileno(),)))
     _await_ready(children, f"http://{_reachable(host)}:{port}/readyz")
     print(f"ready http://{_in_url(host)}:{port}", flush=True)  # noqa: T201 - the line that callers wait for
@@ -131,7 +132,7 @@ def _broker(broker: EmbeddedBroker, data_dir: Path, environment: dict[str, str])
 
 def _python(
     name: str,
-    arguments: list[str],
+    command: list[str],
     data_dir: Path,
     environment: dict[str, str],
     *,
@@ -139,7 +140,7 @@ def _python(
     descriptors: tuple[int, ...] = (),
 ) -> Program:
     log_file = data_dir / f"logs/{name}.log"
-    return Program(name, [sys.executable, *arguments], log_file, environment, patience_s, descriptors=descriptors)
+    return Program(name, command, log_file, environment, patience_s, descriptors=descriptors)
 
 
 def _begin(children: list[Child], program: Program) -> None:

@@ -21,8 +21,10 @@ class RunningService:
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
         self.url = ""
+        self.command, self.folder = [sys.executable, "-m", "app.cli"], ROOT
         self._environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("RIGFUSE_")},
+            "PYTHONPATH": str(ROOT),
             **environment,
         }
         self._process: subprocess.Popen[str] | None = None
@@ -30,10 +32,10 @@ class RunningService:
 
     def up(self, within_s: float = 60) -> "RunningService":
         """Start everything; raises with what was said when it does not become ready."""
-        command = [sys.executable, "-m", "app.cli", "up", "--data-dir", str(self.data_dir), "--port", "0"]
+        command = [*self.command, "up", "--data-dir", str(self.data_dir), "--port", "0"]
         self._said.clear()
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=self.folder, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
         wait_until(lambda: bool(self._ready_line()) or self.exited is not None, within_s)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import studio
-from conftest import shoot
 from embedded_service import RunningService
 from safetensors.numpy import load_file
+from shoots import shoot
 
 from app.client import ApiError, Event, RigFuseClient
 

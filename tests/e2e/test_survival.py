@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import shoot
 from embedded_service import ROOT, RunningService, wait_until
+from shoots import shoot
 
 from app.adaptations.schemas import Adaptation
 from app.client import Event, RigFuseClient
@@ -166,6 +166,20 @@ def test_without_keys_it_refuses_to_listen_to_the_network(tmp_path: Path) -> Non
     assert refused.returncode == 1
     assert "RIGFUSE_API_KEYS" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_packages_that_lie_around_are_not_taken_for_its_own(own_service: MakeService, tmp_path: Path) -> None:
+    for name in ("app", "worker", "models"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('this is not ours')")
+    script = tmp_path / "bin/rigfuse"
+    script.parent.mkdir()
+    script.write_text("from app.cli import main\nmain()\n")  # as an installed command, which does not look around
+    service = own_service()
+    service.command, service.folder = [sys.executable, str(script)], tmp_path
+    service.up()
+    assert len(service.processes()) == 4
+    assert service.down() == 0
 
 
 def run_up(data_dir: Path, port: str, *more: str) -> "subprocess.CompletedProcess[str]":

@@ -115,7 +115,7 @@ def is_gone(pid: int) -> bool:
 
 def test_a_program_whose_parent_is_gone_already_does_not_start() -> None:
     command = bound_command([sys.executable, "-c", "print('started')"])
-    command[3] = "1"  # not the parent
+    command[command.index(str(os.getpid()))] = "1"  # not the parent
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
