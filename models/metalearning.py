@@ -63,23 +63,23 @@ def detection_loss(fused: Tensor, joints: Tensor) -> Tensor:
 class PencilFusion:
     """models.fusion.Fuser in torch, differentiable in ω_base, the gains and the sharpness."""
 
-    def __init__(self, rig: Rig, widths: np.ndarray | None = None, device: torch.device | str = "cpu") -> None:
+    def __init__(self, rig: Rig, device: torch.device | str = "cpu") -> None:
         P, self.pairs = rig.projections(), rig.pairs
-        pencils = [
-            pencil_of(theta_of_pair(geometry.fundamental_matrix(P[a], P[b]), 1.0 if widths is None else widths[p]))
-            for p, (a, b) in enumerate(self.pairs)
-        ]
-        theta = torch.from_numpy(np.stack([p.knots for p in pencils]))
-        places = torch.from_numpy(NORMALISED).float()
-        self._coordinates = (torch.einsum("plrc,jc->pljr", theta[..., :2], places) + theta[..., None, :, 2]).to(device)
+        pencils = [pencil_of(theta_of_pair(geometry.fundamental_matrix(P[a], P[b]))) for a, b in self.pairs]
+        self._knots = torch.from_numpy(np.stack([p.knots for p in pencils])).to(device)
         lookups = np.stack([p.lookup().toarray() for p in pencils]).astype(np.float32)
         self._lookups = torch.from_numpy(lookups).swapaxes(1, 2).contiguous().to(device)
         self._incoming = [[p for p, (a, _) in enumerate(self.pairs) if a == v] for v in range(len(rig.cameras))]
+        self._places = torch.from_numpy(NORMALISED).float().to(device)
 
-    def weights(self, omega: Tensor) -> Tensor:
-        """Equation (2) at the knots of all pairs [P, L, 4096]."""
-        image = omega[None, None].expand(len(self.pairs), 1, -1, -1)
-        return grid_sample(image, self._coordinates, padding_mode="zeros", align_corners=True)[:, 0]
+    def weights(self, omega: Tensor, width: float = 1.0) -> Tensor:
+        """Equation (2) at the knots of all pairs [P, L, 4096], the ridges ``width`` times as wide."""
+        stretch = torch.tensor([1.0, 1 / width], device=omega.device)
+        sampled = []
+        for knots in self._knots:  # a pair at a time: the places to read at are twice as large as what is read
+            places = torch.einsum("lrc,jc->ljr", knots[..., :2], self._places) + knots[:, None, :, 2]
+            sampled.append(grid_sample(omega[None, None], (places * stretch)[None], align_corners=True)[0, 0])
+        return torch.stack(sampled)
 
     def fuse(self, weights: Tensor, heatmaps: Tensor, gains: Tensor, rounds: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Equation (1) in two rounds; heatmaps [V, S, 4096], gains [P], rounds (g₁, g₂, κ)."""

@@ -2,7 +2,8 @@
 
 JDR, the joint detection rate: the share of labelled joints whose estimate lies nearer to the label than half the head's
 size. The head's size is the length of the labelled head, or where the joint set or the frame has none, a tenth of the
-side of the box around the person's labelled joints; both in the pixels of the view.
+side of the box around the person's labelled joints (the view's median box where fewer than half of them are labelled);
+both in the pixels of the view.
 
 MPJPE: the mean over joints of the distance between estimated and true joint in millimetres, in the world frame, with no
 alignment. Joints that are not labelled, or that were not estimated, are left out and must be counted beside it.
@@ -22,13 +23,24 @@ def half_head_px(skeleton: Skeleton, joints_view: Array) -> Array:
     labelled = np.isfinite(joints_view.sum(-1, keepdims=True))
     low = np.where(labelled, joints_view, np.inf).min(2)
     high = np.where(labelled, joints_view, -np.inf).max(2)
-    side = np.where(labelled.any(2), high - low, np.nan).max(-1)
+    count = labelled.sum((2, 3))
+    side = np.where(count > 0, (high - low).max(-1), np.nan)
+    side = _filled(side, count < joints_view.shape[2] / 2)
     size = _BOX_SHARE * side
     if skeleton.head is not None:
         base, top = skeleton.head
         head = np.linalg.norm(joints_view[:, :, top] - joints_view[:, :, base], axis=-1)
         size = np.where(np.isfinite(head), head, size)
     return size / 2
+
+
+def _filled(side: Array, sparse: NDArray[np.bool_]) -> Array:
+    """Box sides [F, V] where those of ``sparse`` frames, whose few labels span no person, are their view's median."""
+    whole = np.where(sparse, np.nan, side)
+    known = np.isfinite(whole).any(0)
+    median = np.full(side.shape[1], np.nan)
+    median[known] = np.nanmedian(whole[:, known], axis=0)
+    return np.where(sparse & np.isfinite(median) & np.isfinite(side), median, side)
 
 
 def detected(estimate: Array, truth: Array, threshold: Array) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ __all__ = ["HEATMAP_SIZE", "METRES", "Camera", "Rig", "View"]
 Array = NDArray[np.float64]
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 _DISTORTION_LENGTHS = {"opencv": (4, 5, 8), "fisheye": (4,)}
-_MAX_CAMERAS = 64
+_MAX_CAMERAS = 32  # every pair takes about 1 MB in an engine and 4 MB in an adaptation
 _MAX_SPREAD_M = 1000.0
 
 
