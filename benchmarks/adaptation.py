@@ -1,7 +1,7 @@
 """What an adaptation gives on rigs nobody has seen, and how long it takes.
 
-``python -m benchmarks.adaptation [--rigs 3] [--frames 50] [--out results.json]``: for simulated studios with exact and with
-turned cameras, JDR at 1.6 heatmap pixels and 3D error on other frames than those uploaded, side by side in one run.
+``python -m benchmarks.adaptation [--rigs 3] [--frames 50] [--out results.json]``: for simulated studios with exact and
+with turned cameras, JDR at 1.6 heatmap pixels and 3D error on other frames than those uploaded, all in one run.
 """
 
 import argparse

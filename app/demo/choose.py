@@ -1,4 +1,4 @@
-"""Which joints and frames the pictures show: chosen by rules, so that a picture is not a hand-picked success."""
+"""Which joints and frames the pictures show: chosen by rules that are written beside each picture."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
