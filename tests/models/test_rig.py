@@ -104,7 +104,7 @@ def test_a_camera_that_cannot_be_right_is_refused_with_its_place(fault):
         ({"volume": {"min": [0, 0, 0], "max": [1, 1, 0]}}, "volume", "invalid_rig"),
         ({"volume": {"min": [0, 0, np.nan], "max": [1, 1, 1]}}, "volume.min", "invalid_rig"),
         ({"cameras": studio(3).to_dict()["cameras"][:1]}, "cameras", "too_few_cameras"),
-        ({"cameras": studio(33).to_dict()["cameras"]}, "cameras", "too_many_cameras"),
+        ({"cameras": 2 * studio(17).to_dict()["cameras"]}, "cameras", "too_many_cameras"),
     ],
 )
 def test_a_rig_that_cannot_be_right_is_refused_with_its_place(change, place, code):
