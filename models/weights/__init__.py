@@ -16,8 +16,8 @@ FOLDER = Path(__file__).parent
 _NAME = "omega_base"
 
 
-def save_omega(omega: OmegaBase, folder: Path, provenance: dict[str, Any]) -> str:
-    """Write ω_base and its manifest; returns its SHA-256."""
+def save_omega(omega: OmegaBase, folder: Path, provenance: dict[str, Any], name: str = _NAME) -> str:
+    """Write an ω_base and its manifest under ``name``; returns its SHA-256."""
     tensors = {
         "omega_base": np.ascontiguousarray(omega.values, np.float32),
         "gains": np.array(omega.gains, np.float32),
@@ -25,15 +25,15 @@ def save_omega(omega: OmegaBase, folder: Path, provenance: dict[str, Any]) -> st
     }
     data = save(tensors)
     digest = hashlib.sha256(data).hexdigest()
-    (folder / f"{_NAME}.safetensors").write_bytes(data)
-    manifest = {"file": f"{_NAME}.safetensors", "sha256": digest, "shape": list(omega.values.shape), **provenance}
-    (folder / f"{_NAME}.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    (folder / f"{name}.safetensors").write_bytes(data)
+    manifest = {"file": f"{name}.safetensors", "sha256": digest, "shape": list(omega.values.shape), **provenance}
+    (folder / f"{name}.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
     return digest
 
 
-def load_omega(folder: Path = FOLDER) -> OmegaBase:
-    """Read ω_base; raises CorruptArtifact where its bytes are not those of the manifest."""
-    manifest = json.loads((folder / f"{_NAME}.json").read_text())
+def load_omega(folder: Path = FOLDER, name: str = _NAME) -> OmegaBase:
+    """Read an ω_base; raises CorruptArtifact where its bytes are not those of the manifest."""
+    manifest = json.loads((folder / f"{name}.json").read_text())
     data = (folder / manifest["file"]).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if digest != manifest["sha256"]:
@@ -47,3 +47,9 @@ def load_omega(folder: Path = FOLDER) -> OmegaBase:
 def default_omega() -> OmegaBase:
     """The ω_base that ships, read once."""
     return load_omega()
+
+
+@cache
+def affine_omega() -> OmegaBase:
+    """The ω_base of models.affinefuse that ships, read once."""
+    return load_omega(name="affine_base")
