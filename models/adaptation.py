@@ -1,12 +1,14 @@
-"""Finetuning θ for a new rig with ω_base frozen, from about 50 labelled frames.
+"""Adapting a new rig to about 50 labelled frames: the door to all methods, and ``metafuse``, the default.
 
-Frames are held out first. The labels repair the extrinsics by bundle adjustment, and θ of every pair starts as the
-canonical form of the repaired epipolar geometry. Then few numbers are learned by the smooth detection loss: how wide
-the ridges are, and how much each pair is trusted. Whatever does not help on frames it was not fitted to is dropped.
+Frames are held out first, and every method is judged on them in the same way.
+
+In ``metafuse`` ω_base is frozen. The labels repair the extrinsics by bundle adjustment, and θ of every pair starts as
+the canonical form of the repaired epipolar geometry. Then few numbers are learned by the smooth detection loss: how
+wide the ridges are, and how much each pair is trusted. What does not help on frames it was not fitted to is dropped.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,26 +16,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import evaluation, metrics
+from models import affinefuse, evaluation, metrics, naivefuse
 from models.affine import HALF, PIXELS
 from models.baselines import calibrated_theta, default_gains
 from models.bundle import repair_extrinsics
 from models.checkpoint import Checkpoint
 from models.errors import InsufficientLabels
-from models.fusion import OmegaBase
+from models.fusion import PLAIN_SUM, OmegaBase
 from models.labelled import LabelledFrames, check_enough
 from models.metalearning import PencilFusion, detection_loss
 from models.methods import AdaptationOptions, validate_options
 from models.rig import Rig
 from models.runtime import Engine
-from models.weights import default_omega
+from models.weights import affine_omega, default_omega
 
 Progress = Callable[[str, float], None]
 _LABEL_SIGMA_PX = 0.25
 _WIDTHS = (0.8, 1.0, 1.25)
-_LEARNING_RATE = 0.05
-_PRIOR = 0.02  # weight of the squared log-gains: a pair is trusted like any other until the frames say otherwise
-_SAMPLE_BUDGET = 6_000  # samples × pairs that are kept in memory for learning
+_SCALES = (0.5, 0.7, 1.0)
+_LEARNING_RATE = 0.03
+_PRIOR = 0.1  # weight of the squared log-gains: a pair is trusted like any other until the frames say otherwise
+_SAMPLE_BUDGET = 3_000  # samples × pairs that are kept in memory for learning
 _BATCH_BUDGET = 300  # samples × pairs of one step
 _BLOCKS = 10
 
@@ -69,21 +72,87 @@ def adapt(
     torch.manual_seed(seed)
     progress("split", 0.0)
     parts = _split(labelled, chosen.holdout, rng)
-    progress("repair cameras", 0.02)
-    cameras, repaired = _repair(rig, parts, chosen)
-    progress("finetune", 0.08)
-    omega = default_omega()
-    problem = _Problem.build(cameras, parts, omega, rng, device)
-    width, gains = _finetune(cameras, problem, chosen.steps, rng, progress)
+    learned = _LEARN[method](_Task(rig, parts, chosen, rng, progress, device))
+    cameras = learned.cameras
     draft = Checkpoint(
-        method=method, seed=seed, rig_digest=rig.digest, capture_digest=capture_digest, omega=omega,
-        theta=calibrated_theta(cameras, width).astype(np.float32), gains=gains.astype(np.float32),
+        method=method, seed=seed, rig_digest=rig.digest, capture_digest=capture_digest, omega=learned.omega,
+        theta=learned.theta, left=learned.left, right=learned.right, gains=learned.gains.astype(np.float32),
         R=np.stack([c.R for c in cameras.cameras]), t=np.stack([c.t for c in cameras.cameras]),
-        repaired=repaired, project=True,
-        lineage={"frames": len(labelled.frames), "ridge_width": width, "device": device, "torch": torch.__version__},
+        repaired=cameras is not rig, project=learned.may_project,
+        lineage={"frames": len(labelled.frames), **learned.lineage, "device": device, "torch": str(torch.__version__)},
     )  # fmt: skip
     progress("evaluate", 0.7)
     return _judge(rig, cameras, parts, draft, progress)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every method is given."""
+
+    rig: Rig
+    parts: _Parts
+    options: AdaptationOptions
+    rng: np.random.Generator
+    progress: Progress
+    device: str
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What a method answers: the weights of all pairs, and the cameras to triangulate with.
+
+    ``may_project`` lets the frames to choose by decide whether 2D joints are projections of the joints in space.
+    """
+
+    cameras: Rig
+    omega: OmegaBase
+    gains: NDArray[np.floating]
+    theta: NDArray[np.float32] | None = None
+    left: NDArray[np.float16] | None = None
+    right: NDArray[np.float16] | None = None
+    may_project: bool = False
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _metafuse(task: _Task) -> _Learned:
+    task.progress("repair cameras", 0.02)
+    cameras = _repair(task.rig, task.parts, task.options)
+    task.progress("finetune", 0.08)
+    omega = default_omega()
+    problem = _Problem.build(cameras, task.parts, omega, task.rng, task.device)
+    width, gains = _finetune(cameras, problem, task.options.steps, task.rng, task.progress)
+    theta = calibrated_theta(cameras, width).astype(np.float32)
+    return _Learned(cameras, omega, gains, theta, may_project=True, lineage={"ridge_width": width})
+
+
+def _affinefuse(task: _Task) -> _Learned:
+    """The cameras, as sent, give the start of θ; then every θ is free."""
+    task.progress("finetune", 0.02)
+    rig, omega = task.rig, affine_omega()
+    theta = affinefuse.learn(
+        calibrated_theta(rig).astype(np.float32), omega, task.parts.fit, rig.pairs,
+        steps=task.options.steps, rng=task.rng, device=task.device,
+        progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
+    )  # fmt: skip
+    return _Learned(rig, omega, np.full(len(rig.pairs), default_gains(len(rig.cameras))), theta)
+
+
+def _naivefuse(task: _Task) -> _Learned:
+    """No camera takes part in fusing; those sent triangulate."""
+    task.progress("finetune", 0.02)
+    pairs, parts = task.rig.pairs, task.parts
+    factors = naivefuse.learn(
+        parts.fit, parts.choose, pairs, task.rng, lambda share: task.progress("finetune", 0.02 + 0.66 * share)
+    )
+    lineage = {"ridges": list(factors.ridges), "rank": factors.right.shape[1]}
+    return _Learned(task.rig, PLAIN_SUM, np.ones(len(pairs)), left=factors.left, right=factors.right, lineage=lineage)
+
+
+_LEARN: Mapping[str, Callable[[_Task], _Learned]] = {
+    "metafuse": _metafuse,
+    "affinefuse": _affinefuse,
+    "naivefuse": _naivefuse,
+}
 
 
 def _split(labelled: LabelledFrames, holdout: float, rng: np.random.Generator) -> _Parts:
@@ -106,10 +175,10 @@ def _joined(a: LabelledFrames, b: LabelledFrames) -> LabelledFrames:
     )
 
 
-def _repair(rig: Rig, parts: _Parts, options: AdaptationOptions) -> tuple[Rig, bool]:
+def _repair(rig: Rig, parts: _Parts, options: AdaptationOptions) -> Rig:
     """The rig with cameras repaired by the labels, where that is better on held-out labels; else as it was sent."""
     if not options.repair_cameras:
-        return rig, False
+        return rig
     learn = _joined(parts.fit, parts.choose)
     views = len(rig.cameras)
     rays = np.stack([view.invert(learn.joints_view[:, v]) for v, view in enumerate(rig.views)], axis=2)
@@ -120,20 +189,31 @@ def _repair(rig: Rig, parts: _Parts, options: AdaptationOptions) -> tuple[Rig, b
     repaired = rig.with_poses(repair.R, repair.t)
     before = evaluation.label_reprojection_px(rig, parts.held_out)
     after = evaluation.label_reprojection_px(repaired, parts.held_out)
-    return (repaired, True) if after < before else (rig, False)
+    return repaired if after < before else rig
 
 
 def _finetune(
     cameras: Rig, problem: "_Problem", steps: int, rng: np.random.Generator, progress: Progress
 ) -> tuple[float, NDArray[np.float64]]:
-    """The ridge width and γ [P] that find most joints of the frames to choose by."""
-    device = problem.omega.device
-    fusions = {width: PencilFusion(cameras, np.full(len(cameras.pairs), width), device) for width in _WIDTHS}
-    losses = {width: problem.loss_to_choose_by(fusion, problem.start) for width, fusion in fusions.items()}
-    width = min(_WIDTHS, key=lambda w: losses[w])
-    learned = problem.learn(fusions[width], steps, rng, progress)
-    better = problem.loss_to_choose_by(fusions[width], learned) < losses[width]
-    return width, (learned if better else problem.start).exp().double().cpu().numpy()
+    """The ridge width and γ [P] that find most joints.
+
+    Width and common gain are two numbers, searched on all frames to learn from; what single pairs deserve beyond that
+    is many, so it is learned on some frames and must prove itself on the others.
+    """
+    fusion = PencilFusion(cameras, problem.omega.device)
+    best, least = (1.0, problem.start), np.inf
+    for index, width in enumerate(_WIDTHS):
+        weights = fusion.weights(problem.omega, width)
+        for scale in _SCALES:
+            start = problem.start + float(np.log(scale))
+            loss = problem.loss_over(fusion, weights, start, problem.fit, problem.choose)
+            best, least = ((width, start), loss) if loss < least else (best, least)
+        progress("finetune", 0.1 + 0.3 * (index + 1) / len(_WIDTHS))
+    width, start = best
+    weights = fusion.weights(problem.omega, width)
+    learned = problem.learn(fusion, weights, start=start, steps=steps, rng=rng, progress=progress)
+    rates = [problem.loss_over(fusion, weights, gains, problem.choose) for gains in (learned, start)]
+    return width, (learned if rates[0] < rates[1] else start).exp().double().cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -166,31 +246,43 @@ class _Problem:
         return detection_loss(fusion.fuse(weights, heatmaps, log_gains.exp(), self.rounds), joints)
 
     @torch.no_grad()
-    def loss_to_choose_by(self, fusion: PencilFusion, log_gains: Tensor) -> float:
-        weights = fusion.weights(self.omega)
-        heatmaps, joints = self.choose
-        size = self.batch
-        chunks = zip(torch.split(heatmaps, size, 1), torch.split(joints, size, 1), strict=True)
-        losses = [self.loss(fusion, weights, log_gains, chunk) * chunk[1].shape[1] for chunk in chunks]
-        return float(sum(losses)) / joints.shape[1]
+    def loss_over(
+        self, fusion: PencilFusion, weights: Tensor, log_gains: Tensor, *parts: tuple[Tensor, Tensor]
+    ) -> float:
+        """The mean loss over all samples of ``parts``."""
+        total, count = 0.0, 0
+        for heatmaps, joints in parts:
+            for chunk in zip(torch.split(heatmaps, self.batch, 1), torch.split(joints, self.batch, 1), strict=True):
+                size = chunk[1].shape[1]
+                total += float(self.loss(fusion, weights, log_gains, chunk)) * size
+                count += size
+        return total / count
 
-    def learn(self, fusion: PencilFusion, steps: int, rng: np.random.Generator, progress: Progress) -> Tensor:
+    def learn(
+        self,
+        fusion: PencilFusion,
+        weights: Tensor,
+        *,
+        start: Tensor,
+        steps: int,
+        rng: np.random.Generator,
+        progress: Progress,
+    ) -> Tensor:
         """Logarithms of γ [P] by Adam on batches of the frames to fit to, averaged over the later half of the steps."""
-        weights = fusion.weights(self.omega)
-        log_gains, average = self.start.clone().requires_grad_(), torch.zeros_like(self.start)
+        log_gains, average = start.clone().requires_grad_(), torch.zeros_like(start)
         optimiser = torch.optim.Adam([log_gains], lr=_LEARNING_RATE)
         heatmaps, joints = self.fit
         for step in range(steps):
             index = torch.from_numpy(rng.integers(heatmaps.shape[1], size=self.batch)).to(heatmaps.device)
             loss = self.loss(fusion, weights, log_gains, (heatmaps[:, index], joints[:, index]))
-            loss = loss + _PRIOR * (log_gains - self.start).square().mean()
+            loss = loss + _PRIOR * (log_gains - start).square().mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             if step >= steps // 2:
                 average += log_gains.detach() / (steps - steps // 2)
-            progress("finetune", 0.1 + 0.6 * (step + 1) / steps)
-        return average if steps else self.start
+            progress("finetune", 0.4 + 0.3 * (step + 1) / steps)
+        return average if steps else start
 
 
 def _samples(frames: LabelledFrames, limit: int, rng: np.random.Generator, device: str) -> tuple[Tensor, Tensor]:
@@ -210,15 +302,14 @@ def _samples(frames: LabelledFrames, limit: int, rng: np.random.Generator, devic
 def _judge(rig: Rig, cameras: Rig, parts: _Parts, draft: Checkpoint, progress: Progress) -> Checkpoint:
     """Fill in the metrics on held-out frames, and decide."""
     direct = Engine.load(rig, replace(draft, project=False))
-    candidates = {False: direct, True: direct.with_projection()}
-    rates = {project: _jdr(engine, parts.choose) for project, engine in candidates.items()}
-    project = rates[True] >= rates[False]
+    projected = direct.with_projection()
+    project = draft.project and _jdr(projected, parts.choose) >= _jdr(direct, parts.choose)
     progress("evaluate", 0.8)
     engines = {
         "no_fusion": Engine.unfused(rig),
         "robust_triangulation": Engine.triangulated(rig),
         "epipolar": Engine.epipolar(rig),
-        "fused": candidates[project],
+        "fused": projected if project else direct,
     }
     held_out = parts.held_out
     truth = evaluation.labels_in_space(cameras, held_out)

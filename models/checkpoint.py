@@ -10,22 +10,26 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from models.affine import PIXELS
 from models.errors import CheckpointMismatch, CorruptArtifact
-from models.fusion import OmegaBase
+from models.fusion import LowRank, OmegaBase
 from models.rig import Rig
+from models.views import HEATMAP_SIZE
 
 FORMAT = 1
 CODE_VERSION = "0.1.0"
+_DTYPES = {"theta": np.float32, "left": np.float16, "right": np.float16}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """The immutable result of an adaptation.
 
-    ``theta`` [P, 64, 64, 2, 3] and ``gains`` [P] in the order of ``Rig.pairs``; ``R`` [V, 3, 3] and ``t`` [V, 3] the
-    extrinsics to triangulate with (``repaired`` tells whether the labels moved them); ``project`` whether 2D joints are
-    the projections of the joints in space; ω_base travels along, so that a checkpoint keeps working when the service
-    ships a newer one.
+    In the order of ``Rig.pairs``, ``gains`` [P] and the weights of every pair: ``theta`` [P, 64, 64, 2, 3] for ω_base,
+    or where a method knows none, the factors ``left`` [P, 4096, r] and ``right`` [P, r, 4096]. ``R`` [V, 3, 3] and
+    ``t`` [V, 3] are the extrinsics to triangulate with (``repaired`` tells whether the labels moved them); ``project``
+    whether 2D joints are the projections of the joints in space; ω_base travels along, so that a checkpoint keeps
+    working when the service ships a newer one.
     """
 
     method: str
@@ -33,7 +37,7 @@ class Checkpoint:
     rig_digest: str
     capture_digest: str
     omega: OmegaBase
-    theta: NDArray[np.float32]
+    theta: NDArray[np.float32] | None
     gains: NDArray[np.float32]
     R: NDArray[np.float64]
     t: NDArray[np.float64]
@@ -42,6 +46,16 @@ class Checkpoint:
     metrics: dict[str, Any] = field(default_factory=dict)
     lineage: dict[str, Any] = field(default_factory=dict)
     code_version: str = CODE_VERSION
+    left: NDArray[np.float16] | None = None
+    right: NDArray[np.float16] | None = None
+
+    def weights(self) -> NDArray[np.float32] | list[LowRank]:
+        """The weights of all pairs, as models.fusion.Fuser takes them."""
+        if self.theta is not None:
+            return self.theta
+        if self.left is None or self.right is None:
+            raise ValueError("A checkpoint holds either theta or two factors.")
+        return [LowRank(left, right) for left, right in zip(self.left, self.right, strict=True)]
 
     @property
     def promoted(self) -> bool:
@@ -64,8 +78,9 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Serialise to safetensors."""
+        fields = {"theta": self.theta, "left": self.left, "right": self.right}
         tensors: dict[str, NDArray[Any]] = {
-            "theta": self.theta.astype(np.float32),
+            **{name: value.astype(_DTYPES[name]) for name, value in fields.items() if value is not None},
             "gains": self.gains.astype(np.float32),
             "R": self.R.astype(np.float64),
             "t": self.t.astype(np.float64),
@@ -82,6 +97,7 @@ class Checkpoint:
         """Read a checkpoint; raises CorruptArtifact where the bytes are not one, or not those that were written."""
         try:
             tensors, manifest = _read(data)
+            _check_shapes(tensors)
             return cls._assembled(tensors, manifest)
         except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise CorruptArtifact(f"The artifact is not a fusion checkpoint: {error}.") from error
@@ -106,7 +122,10 @@ class Checkpoint:
             metrics=manifest["metrics"],
             lineage=manifest["lineage"],
             code_version=manifest["code_version"],
-            **{name: tensors[name] for name in ("theta", "gains", "R", "t")},
+            theta=tensors.get("theta"),
+            left=tensors.get("left"),
+            right=tensors.get("right"),
+            **{name: tensors[name] for name in ("gains", "R", "t")},
         )
 
     def rig(self, sent: Rig) -> Rig:
@@ -128,6 +147,26 @@ def _read(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     if manifest.get("format") != FORMAT:
         raise ValueError(f"it has format {manifest.get('format')}, not {FORMAT}")
     return tensors, manifest
+
+
+def _check_shapes(tensors: dict[str, NDArray[Any]]) -> None:
+    """Raise ValueError unless all shapes agree on one number of views, and theta or the two factors on the rest."""
+    views = len(tensors["R"])
+    pairs = views * (views - 1)
+    expected: dict[str, tuple[int, ...]] = {
+        "R": (views, 3, 3), "t": (views, 3), "gains": (pairs,), "omega_base": (HEATMAP_SIZE, HEATMAP_SIZE),
+        "omega_gains": (2,), "omega_sharpness": (1,),
+    }  # fmt: skip
+    if "theta" in tensors:
+        expected["theta"] = (pairs, HEATMAP_SIZE, HEATMAP_SIZE, 2, 3)
+    else:
+        rank = tensors["left"].shape[-1]
+        expected |= {"left": (pairs, PIXELS, rank), "right": (pairs, rank, PIXELS)}
+    if tensors.keys() != expected.keys():
+        raise ValueError(f"it holds {', '.join(sorted(tensors))}, not {', '.join(sorted(expected))}")
+    for name, shape in expected.items():
+        if tensors[name].shape != shape:
+            raise ValueError(f"{name} has shape {tensors[name].shape}, not {shape}")
 
 
 def _canonical(manifest: dict[str, Any]) -> str:

@@ -77,7 +77,7 @@ class Engine:
     def load(cls, rig: Rig, checkpoint: Checkpoint) -> "Engine":
         """A rig's own checkpoint; raises CheckpointMismatch for a checkpoint of another rig."""
         cameras = checkpoint.rig(rig)
-        fuser = Fuser(checkpoint.omega, rig.pairs, checkpoint.theta, checkpoint.gains, len(rig.cameras))
+        fuser = Fuser(checkpoint.omega, rig.pairs, checkpoint.weights(), checkpoint.gains, len(rig.cameras))
         return cls(rig, cameras, fuser, measure=True, project=checkpoint.project)
 
     def with_projection(self) -> "Engine":
