@@ -125,6 +125,7 @@ def _session(model: bytes, device: str, threads: int | None) -> Session:
 
 def _runtime() -> ModuleType:
     try:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # a studio's use is nobody else's business
         import onnxruntime  # noqa: PLC0415  an extra: absent where only heatmaps are served
     except ImportError as error:
         raise DeviceUnavailable("ONNX Runtime is missing: install rigfuse[cpu] or rigfuse[gpu].") from error
