@@ -95,9 +95,7 @@ class Engine:
         fused = np.asarray(heatmaps, np.float32) if self.fuser is None else self.fuser.fuse(heatmaps)
         peaks, height = decode(fused)
         measured, trust = (peaks, height) if not self._measure else decode_near(heatmaps, peaks, _OWN_REACH_PX)
-        points = self._triangulate(
-            fused, measured, np.maximum(trust, 0) ** 2 if self._measure else trust, triangulation
-        )
+        points = self._triangulate(fused, measured, np.maximum(trust, 0), triangulation)
         joints = self._projected(points, peaks) if self._project else peaks
         return self._result(fused, joints, height, points)
 
