@@ -5,6 +5,7 @@ the model file (``weights/movenet-thunder.json`` is one). Heatmap values should 
 """
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
