@@ -25,7 +25,7 @@ class AdaptationOptions:
 
 _DEFAULTS = {
     "metafuse": AdaptationOptions(),
-    "affinefuse": AdaptationOptions(repair_cameras=False, steps=60),
+    "affinefuse": AdaptationOptions(repair_cameras=False, steps=100),
     "naivefuse": AdaptationOptions(repair_cameras=False, steps=0),
 }
 _APPLY = {
