@@ -2,7 +2,7 @@
 
 ``x_i ← x_i + Σ_j ω_{j,i}·x_j``, with the same weights for every joint and, by equation (2), ``ω_i = T_{θ_i}(ω_base)``
 (models.affine). All epipolar lines of a pair pass through the epipole: a pencil with one degree of freedom. So instead
-of 4096 sets of weights a pair needs about a hundred, at knots of the pencil, and a linear look-up between them
+of 4096 sets of weights a pair needs 160, at knots of the pencil, and a linear look-up between them
 (models.pencil). A dense ω that was learned whole takes the same form when its rank is low.
 
 Fusing takes two rounds. A confident mistake of one view lays a ridge over all others; the first round finds out which

@@ -1,4 +1,4 @@
-"""The pencil of epipolar lines: θ of all 4096 target pixels from θ at about a hundred knots.
+"""The pencil of epipolar lines: θ of all 4096 target pixels from θ at 160 knots.
 
 The second row of a canonical θ is a line. The lines of a pair, which all meet in one point (the epipole, perhaps at
 infinity), span a space of two dimensions, so each is an angle in it. θ that make no pencil (learned freely for every
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from models.affine import HALF, lines_of_theta, theta_of_lines, transform, width_of_theta
+from models.affine import ACROSS, HALF, lines_of_theta, theta_of_lines, transform, width_of_theta
 
-KNOTS = 112
+KNOTS = 160  # at most about a heatmap pixel apart
+_FINE = 1024
 _PART = 128  # knots built at a time, so that one a pixel does not need gigabytes
 _TOLERANCE_PX = 0.05
 _CENTRED = np.array([[HALF, 0, HALF], [0, HALF, HALF], [0, 0, 1]])  # lines in pixels → lines in normalised coordinates
@@ -70,21 +71,40 @@ def pencil_of(theta: NDArray[np.float32]) -> Pencil:
     if np.linalg.norm(flat[:, 1, :2], axis=1).min() <= 0:
         return every_pixel
     lines, width = lines_of_theta(flat) @ _CENTRED, float(width_of_theta(flat).mean())
+    near = np.abs(lines[:, 2]) <= HALF * np.sqrt(2) + ACROSS * width + 1  # the ridges of others miss the source view
     lines /= np.linalg.norm(lines, axis=1, keepdims=True)
     basis = np.linalg.svd(lines, full_matrices=False)[2][:2]
-    angle = _angles(lines @ basis.T)
+    near = near if near.any() else np.ones_like(near)
+    angle = _angles(lines @ basis.T, near)
     if not np.allclose(_theta_at(angle, basis, width, flat), flat, atol=_TOLERANCE_PX / HALF):
         return every_pixel
-    knots = np.linspace(angle.min(), angle.max(), KNOTS)
-    place = (angle - knots[0]) / max(knots[-1] - knots[0], 1e-12) * (KNOTS - 1)
+    fine = np.linspace(*_range(angle[near]), _FINE)
+    travelled = _travelled(fine, basis)
+    knots = np.interp(np.linspace(0, travelled[-1], KNOTS), travelled, fine)
+    place = np.interp(angle, fine, travelled) / max(travelled[-1], 1e-12) * (KNOTS - 1)
     index = np.clip(place.astype(np.intp), 0, KNOTS - 2)
     return Pencil(_theta_at(knots, basis, width), index, (place - index).astype(np.float32))
 
 
-def _angles(coordinates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Angles of lines in the pencil's plane [N, 2], the branch cut where there are fewest."""
+def _range(angle: NDArray[np.float64]) -> tuple[float, float]:
+    return float(angle.min()), float(angle.max())
+
+
+def _travelled(angle: NDArray[np.float64], basis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far, in heatmap pixels of the source view, the pencil's line has moved on its way through angles [N].
+
+    Knots at equal distances keep every ridge sharp, wherever the epipole lies.
+    """
+    lines = np.stack([np.cos(angle), np.sin(angle)], axis=1) @ basis
+    lines /= np.maximum(np.linalg.norm(lines[:, :2], axis=1, keepdims=True), 1e-9)
+    step = np.diff(lines, axis=0) * HALF
+    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(step[:, :2], axis=1) + np.abs(step[:, 2]))])
+
+
+def _angles(coordinates: NDArray[np.float64], near: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Angles of lines in the pencil's plane [N, 2], the branch cut opposite to those that are ``near`` [N]."""
     double = 2 * np.arctan2(coordinates[:, 1], coordinates[:, 0])  # a line and its opposite are the same line
-    mean = np.angle(np.exp(1j * double).mean())
+    mean = np.angle(np.exp(1j * double[near]).mean())
     return (np.angle(np.exp(1j * (double - mean))) + mean) / 2
 
 

@@ -7,6 +7,7 @@ from models.baselines import calibrated_theta, epipolar_fuser, gaussian_ridge
 from models.fusion import FLOOR, Fuser, OmegaBase
 from models.geometry import project
 from models.heatmap import decode, render
+from models.pencil import KNOTS
 from models.weights import default_omega
 
 
@@ -127,5 +128,5 @@ def test_half_precision_fuses_as_single(rng):
 
 def test_memory_is_told_and_grows_with_the_pairs():
     sizes = [epipolar_fuser(studio(v)).nbytes for v in (2, 3)]
-    assert sizes[0] == 2 * 112 * 4096 * 2
+    assert sizes[0] == 2 * KNOTS * 4096 * 2
     assert sizes[1] == 3 * sizes[0]

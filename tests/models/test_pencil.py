@@ -42,7 +42,7 @@ def assert_as_dense(theta):
     rows = np.arange(7, 4096, 29)
     dense = transform(RIDGE, theta.reshape(-1, 2, 3)[rows])
     looked_up = pencil.lookup()[rows] @ transform(RIDGE, pencil.knots)
-    assert np.abs(looked_up - dense).max() < 0.35
+    assert np.abs(looked_up - dense).max() < 0.25
     assert np.abs(looked_up - dense).mean() < 0.01 * max(dense.mean(), 0.01) + 2e-3
     return pencil
 

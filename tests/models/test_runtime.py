@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from models.errors import CheckpointMismatch, InvalidHeatmaps, InvalidOptions
 from models.geometry import project, view_to_image
+from models.pencil import KNOTS
 from models.runtime import Engine
 from models.triangulation import triangulate
 from models.worlds import Detector, make_world
@@ -160,7 +161,7 @@ def test_a_checkpoint_of_another_rig_is_refused(checkpoint):
 
 def test_memory_is_told(easy):
     assert Engine.unfused(easy.rig).nbytes == 0
-    assert Engine.epipolar(easy.rig).nbytes == 12 * 112 * 4096 * 2
+    assert Engine.epipolar(easy.rig).nbytes == 12 * KNOTS * 4096 * 2
 
 
 def test_warped_is_nothing_without_fusion(easy):

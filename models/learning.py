@@ -1,0 +1,53 @@
+"""What every adaptation method is given, and what it answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.fusion import OmegaBase
+from models.labelled import LabelledFrames
+from models.methods import AdaptationOptions
+from models.rig import Rig
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The frames to learn from, those to choose by, and those to judge on."""
+
+    fit: LabelledFrames
+    choose: LabelledFrames
+    held_out: LabelledFrames
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every method is given."""
+
+    rig: Rig
+    parts: Parts
+    options: AdaptationOptions
+    rng: np.random.Generator
+    progress: Progress
+    device: str
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a method answers: the weights of all pairs, and the cameras to triangulate with.
+
+    ``may_project`` lets the frames to choose by decide whether 2D joints are projections of the joints in space.
+    """
+
+    cameras: Rig
+    omega: OmegaBase
+    gains: NDArray[np.floating]
+    theta: NDArray[np.float32] | None = None
+    left: NDArray[np.float16] | None = None
+    right: NDArray[np.float16] | None = None
+    may_project: bool = False
+    lineage: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,179 @@
+"""The default method: θ from geometry that the labels have repaired, then few numbers learned, ω_base frozen.
+
+The labels repair the extrinsics by bundle adjustment, and θ of every pair starts as the canonical form of the repaired
+epipolar geometry. Then few numbers are learned by the smooth detection loss: how wide the ridges are, and how much each
+pair is trusted. What does not help on frames it was not fitted to is dropped.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models import evaluation
+from models.affine import HALF, PIXELS
+from models.baselines import calibrated_theta, default_gains
+from models.bundle import repair_extrinsics
+from models.errors import InsufficientLabels
+from models.fusion import OmegaBase
+from models.labelled import LabelledFrames
+from models.learning import Learned, Parts, Progress, Task
+from models.metalearning import PencilFusion, detection_loss
+from models.methods import AdaptationOptions
+from models.rig import Rig
+from models.weights import default_omega
+
+_LABEL_SIGMA_PX = 0.25
+_WIDTHS = (0.8, 1.0, 1.25)
+_SCALES = (0.5, 0.7, 1.0)
+_LEARNING_RATE = 0.03
+_PRIOR = 0.1  # weight of the squared log-gains: a pair is trusted like any other until the frames say otherwise
+_SAMPLE_BUDGET = 3_000  # samples × pairs that are kept in memory for learning
+_BATCH_BUDGET = 300  # samples × pairs of one step
+
+
+def learn(task: Task) -> Learned:
+    """Cameras, θ and γ of a rig."""
+    task.progress("repair cameras", 0.02)
+    cameras = _repair(task.rig, task.parts, task.options)
+    task.progress("finetune", 0.08)
+    omega = default_omega()
+    problem = _Problem.build(cameras, task.parts, omega, task.rng, task.device)
+    width, gains = _finetune(cameras, problem, task.options.steps, task.rng, task.progress)
+    theta = calibrated_theta(cameras, width).astype(np.float32)
+    return Learned(cameras, omega, gains, theta, may_project=True, lineage={"ridge_width": width})
+
+
+def _joined(a: LabelledFrames, b: LabelledFrames) -> LabelledFrames:
+    return LabelledFrames(
+        a.frames + b.frames,
+        np.concatenate([a.heatmaps, b.heatmaps]),
+        np.concatenate([a.joints_view, b.joints_view]),
+        np.concatenate([a.visibility, b.visibility]),
+    )
+
+
+def _repair(rig: Rig, parts: Parts, options: AdaptationOptions) -> Rig:
+    """The rig with cameras repaired by the labels, where that is better on held-out labels; else as it was sent."""
+    if not options.repair_cameras:
+        return rig
+    learn = _joined(parts.fit, parts.choose)
+    views = len(rig.cameras)
+    rays = np.stack([view.invert(learn.joints_view[:, v]) for v, view in enumerate(rig.views)], axis=2)
+    sigma = np.array([_LABEL_SIGMA_PX / view.scale for view in rig.views])
+    repair = repair_extrinsics(
+        np.stack([c.R for c in rig.cameras]), np.stack([c.t for c in rig.cameras]), rays.reshape(-1, views, 2), sigma
+    )
+    repaired = rig.with_poses(repair.R, repair.t)
+    before = evaluation.label_reprojection_px(rig, parts.held_out)
+    after = evaluation.label_reprojection_px(repaired, parts.held_out)
+    return repaired if after < before else rig
+
+
+def _finetune(
+    cameras: Rig, problem: "_Problem", steps: int, rng: np.random.Generator, progress: Progress
+) -> tuple[float, NDArray[np.float64]]:
+    """The ridge width and γ [P] that find most joints.
+
+    Width and common gain are two numbers, searched on all frames to learn from; what single pairs deserve beyond that
+    is many, so it is learned on some frames and must prove itself on the others.
+    """
+    fusion = PencilFusion(cameras, problem.omega.device)
+    best, least = (1.0, problem.start), np.inf
+    for index, width in enumerate(_WIDTHS):
+        weights = fusion.weights(problem.omega, width)
+        for scale in _SCALES:
+            start = problem.start + float(np.log(scale))
+            loss = problem.loss_over(fusion, weights, start, problem.fit, problem.choose)
+            best, least = ((width, start), loss) if loss < least else (best, least)
+        progress("finetune", 0.1 + 0.3 * (index + 1) / len(_WIDTHS))
+    width, start = best
+    weights = fusion.weights(problem.omega, width)
+    learned = problem.learn(fusion, weights, start=start, steps=steps, rng=rng, progress=progress)
+    rates = [problem.loss_over(fusion, weights, gains, problem.choose) for gains in (learned, start)]
+    return width, (learned if rates[0] < rates[1] else start).exp().double().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Samples on the device: heatmaps [V, S, 4096] and labels [V, S, 2] to fit to and to choose by."""
+
+    omega: Tensor
+    rounds: tuple[Tensor, Tensor, Tensor]
+    start: Tensor
+    fit: tuple[Tensor, Tensor]
+    choose: tuple[Tensor, Tensor]
+    batch: int
+
+    @classmethod
+    def build(cls, cameras: Rig, parts: Parts, omega: OmegaBase, rng: np.random.Generator, device: str) -> "_Problem":
+        pairs = len(cameras.pairs)
+        limit = max(32, _SAMPLE_BUDGET // pairs)
+        first, second, sharpness = (torch.tensor(v, device=device) for v in (*omega.gains, omega.sharpness))
+        return cls(
+            omega=torch.from_numpy(omega.values).to(device),
+            rounds=(first, second, sharpness),
+            start=torch.full((pairs,), float(np.log(default_gains(len(cameras.cameras)))), device=device),
+            fit=_samples(parts.fit, limit, rng, device),
+            choose=_samples(parts.choose, limit, rng, device),
+            batch=max(4, _BATCH_BUDGET // pairs),
+        )
+
+    def loss(self, fusion: PencilFusion, weights: Tensor, log_gains: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
+        heatmaps, joints = batch
+        return detection_loss(fusion.fuse(weights, heatmaps, log_gains.exp(), self.rounds), joints)
+
+    @torch.no_grad()
+    def loss_over(
+        self, fusion: PencilFusion, weights: Tensor, log_gains: Tensor, *parts: tuple[Tensor, Tensor]
+    ) -> float:
+        """The mean loss over all samples of ``parts``."""
+        total, count = 0.0, 0
+        for heatmaps, joints in parts:
+            for chunk in zip(torch.split(heatmaps, self.batch, 1), torch.split(joints, self.batch, 1), strict=True):
+                size = chunk[1].shape[1]
+                total += float(self.loss(fusion, weights, log_gains, chunk)) * size
+                count += size
+        return total / count
+
+    def learn(
+        self,
+        fusion: PencilFusion,
+        weights: Tensor,
+        *,
+        start: Tensor,
+        steps: int,
+        rng: np.random.Generator,
+        progress: Progress,
+    ) -> Tensor:
+        """Logarithms of γ [P] by Adam on batches of the frames to fit to, averaged over the later half of the steps."""
+        log_gains, average = start.clone().requires_grad_(), torch.zeros_like(start)
+        optimiser = torch.optim.Adam([log_gains], lr=_LEARNING_RATE)
+        heatmaps, joints = self.fit
+        for step in range(steps):
+            index = torch.from_numpy(rng.integers(heatmaps.shape[1], size=self.batch)).to(heatmaps.device)
+            loss = self.loss(fusion, weights, log_gains, (heatmaps[:, index], joints[:, index]))
+            loss = loss + _PRIOR * (log_gains - start).square().mean()
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            if step >= steps // 2:
+                average += log_gains.detach() / (steps - steps // 2)
+            progress("finetune", 0.4 + 0.3 * (step + 1) / steps)
+        return average if steps else start
+
+
+def _samples(frames: LabelledFrames, limit: int, rng: np.random.Generator, device: str) -> tuple[Tensor, Tensor]:
+    views = frames.heatmaps.shape[1]
+    joints = frames.joints_view.swapaxes(0, 1).reshape(views, -1, 2)
+    inside = np.abs(joints - HALF).max(-1) < HALF + 0.5
+    usable = np.flatnonzero(inside.sum(0) >= 2)
+    if not len(usable):
+        raise InsufficientLabels("No joint is labelled inside two views or more.", at="labels")
+    kept = np.sort(rng.permutation(usable)[:limit])
+    frame, joint = np.divmod(kept, frames.heatmaps.shape[2])
+    heatmaps = np.ascontiguousarray(frames.heatmaps[frame, :, joint].swapaxes(0, 1)).reshape(views, -1, PIXELS)
+    labels = np.where(inside[..., None], joints, np.nan)[:, kept]
+    return torch.from_numpy(heatmaps).float().to(device), torch.from_numpy(labels).float().to(device)
