@@ -124,6 +124,7 @@ def _judge(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint, progress: Pr
         report[name] = evaluation.scores(engine, evaluation.run(engine, held_out), held_out, truth)
         progress("evaluate", 0.8 + 0.19 * (index + 1) / len(engines))
     report["fused"]["per_pair"] = _pair_rows(rig, cameras, held_out, draft.gains)
+    report["calibration"] = evaluation.calibration(rig, cameras, held_out)
     report["label_agreement"] = evaluation.rounded(evaluation.label_agreement(held_out, truth))
     report["promoted"], report["reason"] = evaluation.verdict(report)
     return replace(draft, project=project, metrics=report)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from models import geometry, metrics
 from models.labelled import LabelledFrames
@@ -13,6 +14,8 @@ from models.runtime import Engine, Poses
 from models.triangulation import triangulate
 
 Array = NDArray[np.float64]
+_MAX_LABEL_ERROR_PX = 1.5  # of the median label, in heatmap pixels: several times what an annotator is off by
+_MAX_TURN_DEGREES = 10.0
 _MIN_AGREEMENT = 0.5
 _CHUNK = 8  # frames a time, so that memory does not grow with the capture
 
@@ -35,29 +38,54 @@ def labels_in_space(cameras: Rig, frames: LabelledFrames) -> Array:
     return triangulate(cameras.projections(), flat, method="robust").points.reshape(count, joints, 3)
 
 
-def label_reprojection_px(cameras: Rig, frames: LabelledFrames) -> float:
-    """Mean reprojection error, in raw image pixels, of the labels triangulated with ``cameras`` by all their views.
+def label_reprojection_px(cameras: Rig, frames: LabelledFrames) -> Array:
+    """Reprojection error [F, V, J], in raw image pixels, of the labels triangulated with ``cameras`` by all views.
 
     Every labelled view counts, so cameras that disagree cannot hide in the consensus.
     """
     count, views, joints = frames.visibility.shape
     flat = frames.joints_view.swapaxes(1, 2).reshape(-1, views, 2)
     points = triangulate(cameras.projections(), flat, method="dlt").points
-    return _mean(_reprojection_px(cameras, points.reshape(count, joints, 3), frames))
+    return _reprojection_px(cameras, points.reshape(count, joints, 3), frames)
+
+
+def calibration(sent: Rig, used: Rig, frames: LabelledFrames) -> dict[str, Any]:
+    """How well the labels fit the cameras as sent and as used, and how far each camera was turned and moved."""
+    before, after = label_reprojection_px(sent, frames), label_reprojection_px(used, frames)
+    spread = after / _image_pixels(used)[:, None]
+    return {
+        "repaired": used is not sent,
+        "label_reprojection_px_sent": rounded(mean(before), 3),
+        "label_reprojection_px": rounded(mean(after), 3),
+        "label_reprojection_median_heatmap_px": rounded(_median(spread), 3),
+        "cameras": [
+            {
+                "camera": old.id,
+                "turned_degrees": round(float(np.degrees(Rotation.from_matrix(new.R @ old.R.T).magnitude())), 3),
+                "moved_mm": round(float(np.linalg.norm(new.centre - old.centre)) * sent.metres_per_unit * 1000, 2),
+            }
+            for old, new in zip(sent.cameras, used.cameras, strict=True)
+        ],
+    }
 
 
 def label_agreement(frames: LabelledFrames, truth: Array) -> float:
     """Share of the joints labelled in two views or more whose labels meet in space; NaN when there is none."""
     shared = np.isfinite(frames.joints_view).all(-1).sum(1) >= 2
-    return _mean(np.isfinite(truth[shared]).all(-1).astype(np.float64))
+    return mean(np.isfinite(truth[shared]).all(-1).astype(np.float64))
 
 
 def _reprojection_px(cameras: Rig, points: Array, frames: LabelledFrames) -> Array:
     """Distance of projected joints [F, J, 3] from the labels [F, V, J] in raw image pixels, NaN where either lacks."""
     count, joints = points.shape[:2]
     seen = geometry.project(cameras.projections(), points.reshape(-1, 3)).reshape(count, joints, -1, 2).swapaxes(1, 2)
-    pixel = [geometry.image_pixels_per_heatmap_pixel(c, v) for c, v in zip(cameras.cameras, cameras.views, strict=True)]
-    return np.linalg.norm(seen - frames.joints_view, axis=-1) * np.array(pixel)[:, None]
+    return np.linalg.norm(seen - frames.joints_view, axis=-1) * _image_pixels(cameras)[:, None]
+
+
+def _image_pixels(rig: Rig) -> Array:
+    """Raw image pixels of one heatmap pixel [V]."""
+    views = zip(rig.cameras, rig.views, strict=True)
+    return np.array([geometry.image_pixels_per_heatmap_pixel(camera, view) for camera, view in views])
 
 
 def scores(engine: Engine, poses: Poses, frames: LabelledFrames, truth: Array) -> dict[str, Any]:
@@ -70,7 +98,7 @@ def scores(engine: Engine, poses: Poses, frames: LabelledFrames, truth: Array) -
     return {
         "jdr": rounded(metrics.jdr(estimate, labels, threshold)),
         "jdr_hidden": rounded(metrics.jdr(estimate, labels, threshold, frames.visibility == 1)),
-        "reprojection_px": rounded(_mean(reprojection), 3),
+        "reprojection_px": rounded(mean(reprojection), 3),
         "reprojection_median_px": rounded(_median(reprojection), 3),
         "mpjpe_mm": rounded(error, 2),
         "joints_compared": compared,
@@ -79,7 +107,7 @@ def scores(engine: Engine, poses: Poses, frames: LabelledFrames, truth: Array) -
             {
                 "joint": name,
                 "jdr": rounded(metrics.jdr(estimate[:, :, j], labels[:, :, j], threshold[..., 0])),
-                "reprojection_px": rounded(_mean(reprojection[:, :, j]), 3),
+                "reprojection_px": rounded(mean(reprojection[:, :, j]), 3),
             }
             for j, name in enumerate(joints)
         ],
@@ -97,7 +125,7 @@ def epipolar_error_px(cameras: Rig, frames: LabelledFrames) -> list[float]:
         F = geometry.fundamental_matrix(P[target], P[source])
         lines = geometry.epipolar_lines(F, frames.joints_view[:, target])
         points = frames.joints_view[:, source]
-        errors.append(_mean(np.abs((lines[..., :2] * points).sum(-1) + lines[..., 2])))
+        errors.append(mean(np.abs((lines[..., :2] * points).sum(-1) + lines[..., 2])))
     return errors
 
 
@@ -112,8 +140,12 @@ def verdict(report: Mapping[str, Any]) -> tuple[bool, str]:
     """Whether ``fused`` beats ``no_fusion`` and ``epipolar`` on held-out frames, and the reason in words.
 
     The higher JDR wins; at the same JDR the lower reprojection error. Labels that contradict each other are no
-    yardstick: by them one engine is better than another only by chance.
+    yardstick: by them one engine is better than another only by chance. And where even repaired cameras do not fit the
+    labels, or had to be turned far, the calibration is wrong in a way that no repair should hide.
     """
+    doubt = _doubt_about_cameras(report["calibration"])
+    if doubt is not None:
+        return False, doubt
     agreement = report.get("label_agreement")
     if agreement is None or agreement < _MIN_AGREEMENT:
         share = "none" if agreement is None else f"only {agreement:.0%}"
@@ -133,6 +165,22 @@ def verdict(report: Mapping[str, Any]) -> tuple[bool, str]:
     )
 
 
+def _doubt_about_cameras(calibration: Mapping[str, Any]) -> str | None:
+    error = calibration["label_reprojection_median_heatmap_px"]
+    if error is not None and error > _MAX_LABEL_ERROR_PX:
+        return (
+            f"Not promoted: the labels do not fit the cameras, not even repaired ones: their median reprojection error "
+            f"is {error:.1f} heatmap pixels. Are calibrations exchanged between cameras, or labels between joints?"
+        )
+    for camera in calibration["cameras"]:
+        if camera["turned_degrees"] > _MAX_TURN_DEGREES:
+            return (
+                f"Not promoted: to fit the labels, camera {camera['camera']} had to be turned by "
+                f"{camera['turned_degrees']:.0f}°. Calibrate it again, or check that it is the camera it claims to be."
+            )
+    return None
+
+
 def _told(score: Mapping[str, Any]) -> str:
     jdr, reprojection = score["jdr"], score["reprojection_px"]
     return (
@@ -146,7 +194,8 @@ def _rank(score: Mapping[str, Any]) -> tuple[float, float]:
     return score["jdr"] or 0.0, -(np.inf if reprojection is None else reprojection)
 
 
-def _mean(values: Array) -> float:
+def mean(values: Array) -> float:
+    """The mean of what is finite; NaN where nothing is."""
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else float("nan")
 

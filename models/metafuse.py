@@ -67,9 +67,8 @@ def _repair(rig: Rig, parts: Parts, options: AdaptationOptions) -> Rig:
         np.stack([c.R for c in rig.cameras]), np.stack([c.t for c in rig.cameras]), rays.reshape(-1, views, 2), sigma
     )
     repaired = rig.with_poses(repair.R, repair.t)
-    before = evaluation.label_reprojection_px(rig, parts.held_out)
-    after = evaluation.label_reprojection_px(repaired, parts.held_out)
-    return repaired if after < before else rig
+    before, after = (evaluation.label_reprojection_px(cameras, parts.held_out) for cameras in (rig, repaired))
+    return repaired if evaluation.mean(after) < evaluation.mean(before) else rig
 
 
 def _finetune(

@@ -76,7 +76,7 @@ def image_border(camera: "Camera", samples: int = 33) -> Array:
     honest = np.linalg.norm(distort(camera, points) - pixels, axis=1) < 1.0  # beyond its range the model folds over
     kept = points[honest & np.isfinite(points).all(1)]
     if len(kept) < samples:
-        raise InvalidRig("The distortion cannot be undone over most of the image's border.", at="dist")
+        raise InvalidRig(f"The distortion of camera {camera.id!r} cannot be undone at its border.", at="dist")
     return np.clip(kept, -_MAX_TANGENT, _MAX_TANGENT)
 
 

@@ -29,7 +29,7 @@ def test_a_rig_survives_json_with_its_digest(lens):
     np.testing.assert_array_equal(read.projections(), rig.projections())
 
 
-@given(t=st.tuples(NUMBERS, NUMBERS, NUMBERS), focal=st.floats(1e-3, 1e6))
+@given(t=st.tuples(NUMBERS, NUMBERS, NUMBERS), focal=st.floats(1, 900))
 def test_the_digest_is_stable_for_any_numbers(t, focal):
     camera = Camera("a", 10, 10, np.diag([focal, focal, 1]), np.eye(3), np.array(t))
     rig = Rig((camera, camera_at((4, 0, 2000), name="b")), "coco17", "mm")
