@@ -1,4 +1,9 @@
-"""The size of request bodies, bounded while they stream in."""
+"""The size of request bodies, bounded while they stream in.
+
+The path alone decides how much may come: a body that is not an upload is read whole, before its sender is known.
+"""
+
+import re
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -6,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import problem_response
 from app.settings import Settings
+
+_UPLOADS = re.compile(r".*/rigs/[^/]+/(?:captures|poses)", re.DOTALL)
 
 
 class RequestLimits:
@@ -20,16 +27,15 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        limit = self._limit(headers.get("content-type", ""))
-        declared = headers.get("content-length", "")
+        limit = self._limit(scope)
+        declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > limit:
             await problem_response(413, "upload_too_large", _too_large(limit))(scope, receive, send)
             return
         await self._app(scope, _bounded(receive, limit), send)
 
-    def _limit(self, content_type: str) -> int:
-        is_upload = content_type.lower().startswith("multipart/form-data")
+    def _limit(self, scope: Scope) -> int:
+        is_upload = scope["method"] == "POST" and _UPLOADS.fullmatch(scope["path"])
         return self._settings.max_upload_bytes if is_upload else self._settings.max_json_bytes
 
 

@@ -17,7 +17,8 @@ from models.worlds import World
 @pytest.fixture(scope="module")
 def strict(make_settings: Callable[..., Settings]) -> Iterator[Service]:
     limits = {"max_labels_bytes": 1000, "max_upload_bytes": 300_000, "max_unpacked_bytes": 400_000,
-              "max_capture_frames": 4, "max_pose_frames": 2, "max_image_pixels": 1000}  # fmt: skip
+              "max_capture_frames": 4, "max_pose_frames": 2, "max_image_pixels": 1000,
+              "max_json_bytes": 20_000}  # fmt: skip
     with serving(make_settings(**limits)) as running:
         yield running
 
@@ -86,6 +87,25 @@ def test_a_stream_that_does_not_say_its_length_is_bounded_too(strict: Service, w
     )
     assert (answer.status_code, answer.json()["code"]) == (413, "upload_too_large")
     assert list(strict.settings.uploads_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/v1/rigs", "/v1/rigs/rig_0/captures/x", "/rigs/rig_0/posesx", "/v1/adaptations"])
+@pytest.mark.parametrize("kind", ["multipart/form-data; boundary=x", "application/json", ""])
+def test_only_uploads_may_be_large_whatever_content_type_they_claim(strict: Service, path: str, kind: str) -> None:
+    answer = strict.client.post(path, content=b'"' + bytes(20_000), headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (413, "upload_too_large")
+    assert "20,000 bytes" in answer.json()["detail"]
+
+
+def test_a_stream_that_claims_to_be_multipart_is_not_collected(strict: Service) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(20):
+            yield bytes(2000)
+
+    answer = strict.client.post(
+        "/v1/rigs", content=endless(), headers={"content-type": "multipart/form-data; boundary=x"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (413, "upload_too_large")
 
 
 def test_what_a_killed_process_left_is_removed_at_the_next_start(make_settings: Callable[..., Settings]) -> None:
