@@ -50,10 +50,11 @@ def create(
     upload: CaptureUploadDep,
     response: Response,
 ) -> CaptureOut:
-    """Checks labels and every frame against the rig, then seals them with a digest; a refusal keeps nothing."""
+    """Checks labels and every frame against the rig, then seals them with a digest; no refusal leaves a capture."""
     checked = service.check(upload, target.rig, settings, backbone)
-    with database.session() as session:  # only now: checking takes long, and SQLite has one writer
-        row = service.seal(session, artifacts, target.id, checked)
+    stored = service.store(artifacts, checked)
+    with database.session() as session:  # only now: checking and copying take long, and SQLite has one writer
+        row = service.seal(session, target.id, stored)
     response.headers["Location"] = f"/v1/captures/{row.id}"
     return _answer(row)
 

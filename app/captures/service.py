@@ -36,6 +36,21 @@ class CheckedCapture:
         return "images" if isinstance(self.source, ImageFile) else "heatmaps"
 
 
+@dataclass(frozen=True)
+class StoredCapture:
+    """A checked capture whose bytes are in the artifact store, under their digests; no row names them yet."""
+
+    checked: CheckedCapture
+    labels_sha256: str
+    source_sha256: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over rig, labels and source."""
+        sealed = "\n".join((self.checked.rig_digest, self.labels_sha256, self.source_sha256))
+        return hashlib.sha256(sealed.encode()).hexdigest()
+
+
 def check(upload: Upload, rig: Rig, settings: Settings, backbone: Callable[[], Backbone]) -> CheckedCapture:
     """Check labels, frames and every single image; raises InvalidInput with the place of the fault."""
     path = upload.require(PART, "a capture needs its labels as a JSON file")
@@ -51,23 +66,30 @@ def check(upload: Upload, rig: Rig, settings: Settings, backbone: Callable[[], B
     return CheckedCapture(rig.digest, labels, source, covered, unused + warnings)
 
 
-def seal(session: Session, artifacts: ArtifactStore, rig_id: str, checked: CheckedCapture) -> CaptureRow:
-    """Keep a checked capture: its row, and its bytes under their digests."""
-    get_usable_rig(session, rig_id)  # it may have been archived while the upload was checked
+def store(artifacts: ArtifactStore, checked: CheckedCapture) -> StoredCapture:
+    """Keep the bytes of a checked capture; takes as long as copying them, so no session may be open meanwhile."""
     source = artifacts.put_file(checked.source.path)
-    labels = artifacts.put_bytes(checked.labels.to_bytes())
-    sealed = "\n".join((checked.rig_digest, labels, source))
+    return StoredCapture(checked, artifacts.put_bytes(checked.labels.to_bytes()), source)
+
+
+def seal(session: Session, rig_id: str, stored: StoredCapture) -> CaptureRow:
+    """Write the row of a stored capture; raises Conflict where the rig was archived since its upload began.
+
+    The bytes stay even then: they may be another capture's too, one that is being sealed at this moment.
+    """
+    get_usable_rig(session, rig_id)
+    checked = stored.checked
     row = CaptureRow(
         id=new_id("cap"),
         rig_id=rig_id,
         kind=checked.kind,
-        digest=hashlib.sha256(sealed.encode()).hexdigest(),
+        digest=stored.digest,
         frames=len(checked.labels.frames),
         labelled_joints=int((checked.labels.visibility > 0).sum()),
         coverage=checked.coverage,
         warnings=checked.warnings,
-        labels_sha256=labels,
-        source_sha256=source,
+        labels_sha256=stored.labels_sha256,
+        source_sha256=stored.source_sha256,
         created_at=utc_now(),
     )
     session.add(row)

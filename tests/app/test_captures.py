@@ -2,8 +2,10 @@
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import payloads
 import pytest
@@ -50,6 +52,26 @@ def test_the_same_content_has_the_same_digest_and_is_kept_once(service: Service,
     assert second["digest"] == first["digest"]
     assert second["id"] != first["id"]
     assert service.holdings()[1] == before[1]
+
+
+def test_others_may_write_while_a_capture_is_copied(
+    service: Service, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig, artifacts = service.register(world), service.app.state.artifacts
+    put_file, answers = artifacts.put_file, []
+
+    def archive_meanwhile(path: Path) -> str:
+        with httpx.Client(base_url=service.client.base_url, timeout=5) as other:
+            answers.append(other.delete(f"/v1/rigs/{rig}").status_code)
+        return str(put_file(path))
+
+    monkeypatch.setattr(artifacts, "put_file", archive_meanwhile)
+    before = service.holdings()[0]
+    answer = service.upload(rig, payloads.capture(world))
+    assert answers == [204]  # the upload does not hold SQLite's one write lock
+    assert (answer.status_code, answer.json()["code"]) == (409, "rig_archived")
+    assert service.holdings()[0] == before
+    assert list(service.settings.uploads_dir.iterdir()) == []
 
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
