@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models import affinefuse, evaluation, metafuse, metrics, naivefuse
 from models.baselines import calibrated_theta, default_gains
 from models.checkpoint import Checkpoint
+from models.errors import InvalidOptions
 from models.fusion import PLAIN_SUM
 from models.labelled import LabelledFrames, check_enough
 from models.learning import Learned, Parts, Progress, Task
@@ -24,6 +25,8 @@ from models.runtime import Engine
 from models.weights import affine_omega
 
 _BLOCKS = 10
+_MAX_SAMPLES = 4_000  # of the baselines, whose time grows with the cube of their number, or memory with it
+_MAX_AFFINE_CAMERAS = 8  # 0.4 GB of weights at 4, 1.9 GB at 8
 
 
 def adapt(
@@ -65,8 +68,14 @@ def _affinefuse(task: Task) -> Learned:
     """The cameras, as sent, give the start of θ; then every θ is free."""
     task.progress("finetune", 0.02)
     rig, omega = task.rig, affine_omega()
+    if len(rig.cameras) > _MAX_AFFINE_CAMERAS:
+        raise InvalidOptions(
+            f"affinefuse keeps dense weights and is offered for at most {_MAX_AFFINE_CAMERAS} cameras; "
+            f"this rig has {len(rig.cameras)}.",
+            at="method",
+        )
     theta = affinefuse.learn(
-        calibrated_theta(rig).astype(np.float32), omega, task.parts.fit, rig.pairs,
+        calibrated_theta(rig).astype(np.float32), omega, _thinned(task.parts.fit), rig.pairs,
         steps=task.options.steps, rng=task.rng, device=task.device,
         progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
     )  # fmt: skip
@@ -78,7 +87,11 @@ def _naivefuse(task: Task) -> Learned:
     task.progress("finetune", 0.02)
     pairs, parts = task.rig.pairs, task.parts
     factors = naivefuse.learn(
-        parts.fit, parts.choose, pairs, task.rng, lambda share: task.progress("finetune", 0.02 + 0.66 * share)
+        _thinned(parts.fit),
+        _thinned(parts.choose),
+        pairs,
+        task.rng,
+        lambda share: task.progress("finetune", 0.02 + 0.66 * share),
     )
     lineage = {"ridges": list(factors.ridges), "rank": factors.right.shape[1]}
     return Learned(task.rig, PLAIN_SUM, np.ones(len(pairs)), left=factors.left, right=factors.right, lineage=lineage)
@@ -89,6 +102,13 @@ _LEARN: Mapping[str, Callable[[Task], Learned]] = {
     "affinefuse": _affinefuse,
     "naivefuse": _naivefuse,
 }
+
+
+def _thinned(frames: LabelledFrames) -> LabelledFrames:
+    """At most ``_MAX_SAMPLES`` joints, from frames spread evenly over the capture."""
+    limit = max(1, _MAX_SAMPLES // frames.heatmaps.shape[2])
+    kept = np.unique(np.linspace(0, len(frames.frames) - 1, min(limit, len(frames.frames))).astype(int))
+    return frames.subset(kept)
 
 
 def _split(labelled: LabelledFrames, holdout: float, rng: np.random.Generator) -> Parts:
@@ -119,6 +139,7 @@ def _judge(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint, progress: Pr
     report: dict[str, Any] = {
         "jdr_threshold": evaluation.threshold_summary(rig, held_out),
         "held_out_frames": list(held_out.frames),
+        "mpjpe_reference": "held-out labels in space, triangulated with the cameras of this checkpoint",
     }
     for index, (name, engine) in enumerate(engines.items()):
         report[name] = evaluation.scores(engine, evaluation.run(engine, held_out), held_out, truth)

@@ -47,12 +47,12 @@ class Repair:
     centre_std: Array
 
 
-def repair_extrinsics(R: Array, t: Array, rays: Array, sigma: Array, *, scene_scale: float | None = None) -> Repair:
+def repair_extrinsics(R: Array, t: Array, rays: Array, sigma: Array) -> Repair:
     """Adjust every camera to the labels.
 
     R [V, 3, 3], t [V, 3] with x_cam = R·X + t; rays [N, V, 2] are labels in normalised undistorted image coordinates,
-    NaN where unlabelled; ``sigma`` [V] is the standard deviation of a label in the same coordinates; ``scene_scale``
-    is the distance from camera to scene in world units, measured if None. Raises InsufficientLabels.
+    NaN where unlabelled; ``sigma`` [V] is the standard deviation of a label in the same coordinates.
+    Raises InsufficientLabels.
     """
     labelled: Mask = np.isfinite(rays.sum(axis=2))
     kept = np.flatnonzero(labelled.sum(1) >= 2)
@@ -62,7 +62,7 @@ def repair_extrinsics(R: Array, t: Array, rays: Array, sigma: Array, *, scene_sc
     kept, points = kept[placed], points[placed]
     _require(len(kept), len(R))
     centres = -np.einsum("vji,vj->vi", R, t)
-    origin, scale = _frame(centres, points, scene_scale)
+    origin, scale = _frame(centres, points)
     seen = labelled[kept]
     start = State(R, (centres - origin) / scale, (points - origin) / scale)
     problem = Problem(np.where(seen[..., None], rays[kept], 0), seen / sigma, start)
@@ -90,11 +90,11 @@ def _initial_points(R: Array, t: Array, rays: Array, labelled: Mask, sigma: Arra
     return cameras.to_world(refine(cameras.P, start, pixels, weights, _START_SIGMAS))
 
 
-def _frame(centres: Array, points: Array, scene_scale: float | None) -> tuple[Array, float]:
+def _frame(centres: Array, points: Array) -> tuple[Array, float]:
     """An origin in the scene and the median distance from camera to scene."""
     origin = np.median(points, axis=0)
     measured = float(np.median(np.linalg.norm(centres - origin, axis=1)))
-    return origin, scene_scale or measured or 1.0
+    return origin, measured or 1.0
 
 
 def _anneal(problem: Problem, state: State) -> tuple[State, float]:

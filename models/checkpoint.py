@@ -180,8 +180,3 @@ def _digest(manifest: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> str:
         content.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         content.update(tensors[name].tobytes())
     return content.hexdigest()
-
-
-def digest_of(data: bytes) -> str:
-    """SHA-256, hexadecimal."""
-    return hashlib.sha256(data).hexdigest()

@@ -9,7 +9,7 @@ RigFuseError
 │   ├── InvalidImage          not an image, or not this camera's image
 │   └── InvalidOptions        an unknown method or option
 ├── SkeletonMismatch          the backbone predicts other joints than the rig has
-├── CheckpointMismatch        a checkpoint of another rig or of other weights
+├── CheckpointMismatch        a checkpoint of another rig
 ├── CorruptArtifact           stored bytes that are not what they claim to be
 ├── DeviceUnavailable         a device was asked for that is not there
 └── Cancelled                 the caller asked the engine to stop
@@ -82,7 +82,7 @@ class SkeletonMismatch(RigFuseError):
 
 
 class CheckpointMismatch(RigFuseError):
-    """A checkpoint of another rig, or made with another ω_base."""
+    """A checkpoint of another rig."""
 
     default_code = "checkpoint_mismatch"
 

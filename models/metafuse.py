@@ -20,9 +20,9 @@ from models.errors import InsufficientLabels
 from models.fusion import OmegaBase
 from models.labelled import LabelledFrames
 from models.learning import Learned, Parts, Progress, Task
-from models.metalearning import PencilFusion, detection_loss
 from models.methods import AdaptationOptions
 from models.rig import Rig
+from models.torch_fusion import PencilFusion, detection_loss
 from models.weights import default_omega
 
 _LABEL_SIGMA_PX = 0.25

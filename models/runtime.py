@@ -17,6 +17,7 @@ from models.triangulation import INLIER_PX, Triangulation, triangulate
 
 Array = NDArray[np.float64]
 METHODS = ("robust", "dlt", "pictorial")
+_CHUNK = 8  # frames fused at a time, so that memory does not grow with the request
 _OWN_REACH_PX = 3.5  # how far from the fused peak a view's own peak may lie to count as the same joint
 
 
@@ -92,12 +93,19 @@ class Engine:
     def poses(self, heatmaps: NDArray[np.floating], triangulation: str = "robust") -> Poses:
         """Fuse, decode and triangulate heatmaps [F, V, J, 64, 64]."""
         self._check(heatmaps, triangulation)
-        fused = np.asarray(heatmaps, np.float32) if self.fuser is None else self.fuser.fuse(heatmaps)
-        peaks, height = decode(fused)
-        measured, trust = (peaks, height) if not self._measure else decode_near(heatmaps, peaks, _OWN_REACH_PX)
+        starts = range(0, max(len(heatmaps), 1), _CHUNK)
+        parts = [self._peaks(heatmaps[start : start + _CHUNK]) for start in starts]
+        fused, peaks, height, measured, trust = (np.concatenate(part) for part in zip(*parts, strict=True))
         points = self._triangulate(fused, measured, np.maximum(trust, 0), triangulation)
         joints = self._projected(points, peaks) if self._project else peaks
         return self._result(fused, joints, height, points)
+
+    def _peaks(self, heatmaps: NDArray[np.floating]) -> tuple[NDArray[np.float32], Array, Array, Array, Array]:
+        """Fused heatmaps, their peaks and heights, and where and how high each view's own heatmap shows the joint."""
+        fused = np.asarray(heatmaps, np.float32) if self.fuser is None else self.fuser.fuse(heatmaps)
+        peaks, height = decode(fused)
+        own = decode_near(heatmaps, peaks, _OWN_REACH_PX) if self._measure else (peaks, height)
+        return fused, peaks, height, *own
 
     def warped(self, heatmaps: NDArray[np.floating], target: int) -> NDArray[np.float32]:
         """What each other view says about a target view [F, V, J, 64, 64]; zeros without fusion."""

@@ -49,7 +49,6 @@ def triangulate(
     *,
     method: str = "robust",
     inlier_px: float = INLIER_PX,
-    min_views: int = 2,
     sigma_px: float | Array = 0.5,
 ) -> Triangulation:
     """Triangulate detections.
@@ -71,7 +70,7 @@ def triangulate(
     else:
         raise InvalidOptions(f"There is no triangulation {method!r}; use 'robust' or 'dlt'.", at="triangulation")
     covariance = _covariance(cameras.P, found, used * weights / np.square(sigma))
-    settled = (used.sum(1) >= max(2, min_views)) & _determined(cameras.P, found, used, covariance)
+    settled = (used.sum(1) >= 2) & _determined(cameras.P, found, used, covariance)
     used &= settled[:, None]
     distance = np.sqrt(squared_residuals(cameras.P, found, pixels))
     return Triangulation(

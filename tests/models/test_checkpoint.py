@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from model_rigs import studio
 from safetensors.numpy import load, save
 
-from models.checkpoint import Checkpoint, _digest, digest_of
+from models.checkpoint import Checkpoint, _digest
 from models.errors import CheckpointMismatch, CorruptArtifact
 from models.fusion import OmegaBase
 
@@ -150,7 +150,3 @@ def test_a_checkpoint_fits_its_own_rig_only(checkpoint, rig):
 def test_promoted_is_what_the_metrics_say():
     assert small().promoted is True
     assert replace(small(), metrics={}).promoted is False
-
-
-def test_the_digest_is_sha256():
-    assert digest_of(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -9,7 +9,8 @@ from model_rigs import studio
 from models.baselines import calibrated_theta, gaussian_ridge
 from models.fusion import Fuser, OmegaBase
 from models.heatmap import render
-from models.metalearning import FAR_PX, NEAR_PX, SOFTNESS, PencilFusion, Schedule, detection_loss, samples, train
+from models.metalearning import Schedule, samples, train
+from models.torch_fusion import FAR_PX, NEAR_PX, SOFTNESS, PencilFusion, detection_loss
 from models.weights import default_omega
 
 

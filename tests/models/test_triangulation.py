@@ -162,15 +162,6 @@ def test_missing_detections(method):
     assert none.points.shape == (0, 3)
 
 
-def test_min_views_is_respected():
-    rng = np.random.default_rng(6)
-    P, X = rig(4, rng), people(5, rng)
-    uv = projected(P, X)
-    uv[:3, 2:] = np.nan
-    found = triangulate(P, uv, min_views=3)
-    np.testing.assert_array_equal(np.isnan(found.points[:, 0]), [True, True, True, False, False])
-
-
 def test_a_point_behind_a_camera_never_counts():
     rng = np.random.default_rng(7)
     P = rig(3, rng)
