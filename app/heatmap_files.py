@@ -25,6 +25,7 @@ PART = "heatmaps"
 LARGEST_VALUE = 1000.0
 MAX_FRAME_NAME = 128
 _MAX_MEMBERS = 16
+_MAX_CAMERAS = 256  # more than any rig has, so that a camera too many is told by its name
 _MAX_HEADER = 4096
 _CHUNK_BYTES = 8 << 20
 # The header is a Python literal, and NumPy lets through whatever reading a damaged one raises.
@@ -72,14 +73,8 @@ def check_heatmaps(path: Path, rig: Rig, settings: Settings, max_frames: int) ->
     """
     limits = ArchiveLimits(_MAX_MEMBERS, settings.max_unpacked_bytes)
     with open_archive(path, PART, limits) as archive:
-        frames = _names(archive, "frames")
-        order = _camera_order(rig, _names(archive, "cameras"))
-        if len(frames) > max_frames:
-            raise UploadTooLarge(
-                f"{len(frames)} frames came; at most {max_frames} are taken in one request.",
-                at="heatmaps.frames",
-                code="too_many_frames",
-            )
+        frames = _names(archive, "frames", max_frames)
+        order = _camera_order(rig, _names(archive, "cameras", _MAX_CAMERAS))
         with _member(archive, PART) as (handle, header):
             _check_shape(header, rig, len(frames))
             _check_values(handle, header)
@@ -117,12 +112,18 @@ def _read_header(handle: IO[bytes], at: str, info: zipfile.ZipInfo) -> _Header:
     return header
 
 
-def _names(archive: Archive, name: str) -> tuple[str, ...]:
+def _names(archive: Archive, name: str, limit: int) -> tuple[str, ...]:
     with _member(archive, name) as (handle, header):
         if header.dtype.kind not in "US" or len(header.shape) != 1:
             raise InvalidHeatmaps(
                 f"{name!r} must be a one-dimensional array of strings; it is {header.dtype} {header.shape}.",
                 at=header.at,
+            )
+        if header.shape[0] > limit:
+            raise UploadTooLarge(
+                f"{header.shape[0]} {name} came; at most {limit} are taken in one request.",
+                at=header.at,
+                code=f"too_many_{name}",
             )
         if header.nbytes > _MAX_NAMES_BYTES:
             raise UploadTooLarge(f"{name!r} holds too many or too long names.", at=header.at)
@@ -145,12 +146,13 @@ def _decode_names(data: bytes, dtype: np.dtype[np.generic]) -> tuple[str, ...]:
 def _check_names(names: tuple[str, ...], name: str, header: _Header) -> None:
     if not names or len(names) != header.shape[0]:
         raise InvalidHeatmaps(f"{name!r} is empty.", at=header.at)
+    seen: set[str] = set()
     for index, text in enumerate(names):
         if not text or len(text) > MAX_FRAME_NAME or not text.isprintable():
             raise InvalidHeatmaps(f"{name}[{index}] is empty, too long or not printable.", at=f"{header.at}[{index}]")
-    if len(set(names)) != len(names):
-        twice = next(text for text in names if names.count(text) > 1)
-        raise InvalidHeatmaps(f"{name!r} has {twice!r} twice.", at=header.at)
+        if text in seen:
+            raise InvalidHeatmaps(f"{name!r} has {text!r} twice.", at=header.at)
+        seen.add(text)
 
 
 def _camera_order(rig: Rig, cameras: tuple[str, ...]) -> tuple[int, ...]:

@@ -121,6 +121,8 @@ REFUSED: list[tuple[str, Callable[[World], Sent], int, str, str | None]] = [
     ("frames as objects", _arrays(frames=OBJECTS), 422, "pickled_npz", "heatmaps.frames"),
     ("frames as numbers", _arrays(frames=np.arange(10)), 422, "invalid_heatmaps", "heatmaps.frames"),
     ("a frame twice", _arrays(frames=np.array(["000000"] * 10)), 422, "invalid_heatmaps", "heatmaps.frames"),
+    ("frames without end", _arrays(frames=np.array(["x"] * 2001)), 413, "too_many_frames", "heatmaps.frames"),
+    ("cameras without end", _arrays(cameras=np.array(["x"] * 257)), 413, "too_many_cameras", "heatmaps.cameras"),
     ("no frames array", _arrays(frames=None), 422, "invalid_heatmaps", "heatmaps.frames"),
     ("a camera of another rig", _arrays(cameras=np.array(["cam01", "cam02", "cam77"])), 422, "unknown_camera",
      "heatmaps.cameras"),

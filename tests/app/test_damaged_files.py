@@ -1,6 +1,7 @@
 """Whatever happens to an upload's bytes, reading it either works or says in a domain error what is wrong."""
 
 import random
+import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -12,10 +13,11 @@ import payloads
 import pytest
 
 from app.captures.labels import read_labels
+from app.errors import UploadTooLarge
 from app.heatmap_files import check_heatmaps
 from app.image_files import check_images
 from app.settings import Settings
-from models.errors import RigFuseError
+from models.errors import InvalidHeatmaps, RigFuseError
 
 DAMAGES = 150
 WORLD = payloads.world()
@@ -95,3 +97,23 @@ def test_damage_is_told_and_never_crashes(
         except RigFuseError:
             refused += 1
     assert refused > DAMAGES / 10
+
+
+def test_too_many_names_are_refused_before_any_is_read(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "upload"
+    frames = np.array([b"\xff"] * 65)  # not text: reading one of them would tell so
+    path.write_bytes(payloads.npz(frames=frames))
+    with pytest.raises(UploadTooLarge, match="65 frames came; at most 64"):
+        check_heatmaps(path, RIG, settings, 64)
+    with pytest.raises(InvalidHeatmaps, match="not Unicode"):
+        check_heatmaps(path, RIG, settings, 65)
+
+
+def test_a_name_that_comes_twice_is_found_in_one_pass(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "upload"
+    names = [f"{index:06d}" for index in range(200_000)]
+    path.write_bytes(payloads.npz(frames=np.array([*names, names[-1]], "S")))
+    began = time.process_time()
+    with pytest.raises(InvalidHeatmaps, match=f"{names[-1]}' twice"):
+        check_heatmaps(path, RIG, settings, 1_000_000)
+    assert time.process_time() - began < 5  # the pairs of so many names take many minutes
