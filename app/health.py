@@ -33,8 +33,8 @@ class Ready(BaseModel):
 
 
 @router.get("/healthz", summary="Does the process live?")
-def healthz() -> Alive:
-    """Answers as long as the process does, whatever its surroundings do."""
+async def healthz() -> Alive:
+    """Answers as long as the process does, whatever its surroundings do and however busy its threads are."""
     return Alive()
 
 

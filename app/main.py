@@ -53,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.metrics = Metrics(state.db)
     state.metrics.watch_engines(lambda: len(state.engines))
     state.pose_slots = CapacityLimiter(settings.pose_concurrency)
+    state.capture_slots = CapacityLimiter(settings.capture_concurrency)
     state.backbone = None  # loaded at start-up; until then only /healthz and what needs no images answers
     _add_routes(app)
     problems.install(app)

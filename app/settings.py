@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     engine_cache: int = Field(default=8, ge=1, description="loaded checkpoints kept in memory")
 
     pose_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="at the same time")
+    capture_concurrency: int = Field(default=2, ge=1, description="captures checked at the same time")
 
     max_json_bytes: ByteSize = ByteSize(4 * MEBIBYTE)
     max_upload_bytes: ByteSize = ByteSize(4 * GIBIBYTE)

@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator
 from typing import Annotated
 
+from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, Request, Response, status
 
 from app.captures import repository, service
 from app.captures.schemas import UPLOAD_BODY, CaptureOut
 from app.deps import ArtifactsDep, BackboneDep, DatabaseDep, ReadSessionDep, SettingsDep
+from app.errors import ServiceUnavailable
 from app.pagination import Page, PageDep
 from app.problems import responses
 from app.rigs.repository import get_rig
@@ -17,6 +19,7 @@ from app.uploads import Upload, receive
 from app.wire import Id
 
 router = APIRouter(tags=["captures"])
+MAX_WAITING = 16  # each of them is an upload on disk
 
 
 async def receive_capture(request: Request, settings: SettingsDep) -> AsyncIterator[Upload]:
@@ -30,6 +33,15 @@ async def receive_capture(request: Request, settings: SettingsDep) -> AsyncItera
         yield upload
 
 
+async def capture_slot(request: Request) -> AsyncIterator[None]:
+    """Wait for a turn, without holding a thread: poses and everything else are to be answered meanwhile."""
+    slots: CapacityLimiter = request.app.state.capture_slots
+    if slots.statistics().tasks_waiting >= MAX_WAITING:
+        raise ServiceUnavailable("Too many captures wait to be checked; send this one again later.", code="busy")
+    async with slots:
+        yield
+
+
 CaptureUploadDep = Annotated[Upload, Depends(receive_capture, scope="function")]
 
 
@@ -38,7 +50,7 @@ CaptureUploadDep = Annotated[Upload, Depends(receive_capture, scope="function")]
     status_code=status.HTTP_201_CREATED,
     summary="Upload labelled frames",
     openapi_extra=UPLOAD_BODY,
-    responses=responses(401, 404, 409, 413, 415, 422),
+    responses=responses(401, 404, 409, 413, 415, 422, 503),
 )
 def create(
     *,
@@ -48,6 +60,7 @@ def create(
     settings: SettingsDep,
     backbone: BackboneDep,
     upload: CaptureUploadDep,
+    _slot: Annotated[None, Depends(capture_slot, scope="function")],
     response: Response,
 ) -> CaptureOut:
     """Checks labels and every frame against the rig, then seals them with a digest; no refusal leaves a capture."""

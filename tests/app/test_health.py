@@ -1,10 +1,14 @@
 """Operations: liveness, readiness that names what does not answer, metrics, logs."""
 
+import asyncio
 from collections.abc import Callable
 
+import httpx
 import payloads
+from anyio import to_thread
 from running import Service, serving
 
+from app.main import create_app
 from app.settings import Settings
 from models.weights import default_omega
 from models.worlds import World
@@ -30,6 +34,18 @@ def test_readiness_names_what_does_not_answer(make_settings: Callable[..., Setti
         assert running.client.get("/readyz").json()["detail"].endswith(": broker, artifacts.")
         incoming.mkdir()
         assert running.client.get("/healthz").status_code == 200
+
+
+def test_liveness_needs_no_free_thread(settings: Settings) -> None:
+    async def ask() -> int:
+        threads = to_thread.current_default_thread_limiter()
+        for _ in range(int(threads.total_tokens)):
+            threads.acquire_on_behalf_of_nowait(object())
+        transport = httpx.ASGITransport(create_app(settings))
+        async with asyncio.timeout(5), httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.get("/healthz")).status_code
+
+    assert asyncio.run(ask()) == 200
 
 
 def test_metrics_count_by_route_and_never_by_id(service: Service, world: World) -> None:
