@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 BUSY_TIMEOUT_MS = 15_000
 MIGRATION_LOCK = 0x52696746  # one number for all processes that migrate the same PostgreSQL database
 _AFTER_COMMIT = "after_commit"
+# A host that is silent must not hold a request for the minutes that TCP itself would wait.
+_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
 
 
 class Database:
@@ -92,7 +94,8 @@ def _run_after_commit(session: Session) -> None:
 def _create_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        patience = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
+        return create_engine(parsed, pool_pre_ping=True, connect_args=patience)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed)
@@ -121,8 +124,7 @@ def _foreign_keys_off(connection: Connection) -> Iterator[None]:
     # Batch migrations rebuild tables, which enforced foreign keys forbid; the pragma needs no transaction open.
     raw = connection.connection.dbapi_connection
     if not isinstance(raw, sqlite3.Connection):
-        with nullcontext():
-            yield
+        yield
         return
     raw.execute("PRAGMA foreign_keys=OFF")
     try:

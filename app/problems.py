@@ -97,6 +97,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(database_errors.DataError, _on_data_error)
     app.add_exception_handler(database_errors.OperationalError, _on_database_down)
     app.add_exception_handler(database_errors.InterfaceError, _on_database_down)
+    app.add_exception_handler(database_errors.TimeoutError, _on_database_down)  # no connection of the pool came free
 
 
 def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:

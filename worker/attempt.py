@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.adaptations import leases
 from app.adaptations.leases import Claim, LeaseLost
@@ -74,7 +74,7 @@ class Attempt:
                     self._cancelled.set()
         except LeaseLost:
             self._lost.set()
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             # A report may be missed; whether the lease still holds is for the heartbeat to say.
             log.warning("progress was not written", id=self.claim.adaptation_id, error=str(error))
 
@@ -92,7 +92,7 @@ class Attempt:
         except LeaseLost:
             if not self._over.is_set():
                 self._lost.set()
-        except DBAPIError as error:
+        except Exception as error:  # whatever it was, this thread lives: nobody else tells the engine to stop
             log.warning("the lease was not renewed", id=self.claim.adaptation_id, error=str(error))
             if time.monotonic() - self._renewed > lease_s:
                 self._lost.set()  # by now another worker may rightly have taken over

@@ -1,14 +1,17 @@
 """Migrations and sessions, on SQLite and PostgreSQL."""
 
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from app.db import Database, after_commit
 from app.tables import ActivationRow, AdaptationEventRow, Base, CaptureRow, RigRow, new_id
@@ -165,3 +168,24 @@ def test_counters_count_up_and_documents_keep_their_form(database: Database) -> 
 def test_no_relationship_loads_by_itself() -> None:
     for mapper in Base.registry.mappers:
         assert all(relationship.lazy == "raise" for relationship in mapper.relationships)
+
+
+def test_a_host_that_is_silent_is_given_up_soon() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = Database(f"postgresql+psycopg://u:p@127.0.0.1:{port}/x")
+        begun = time.monotonic()
+        with pytest.raises(OperationalError, match="timeout"):
+            database.ping()
+    assert time.monotonic() - begun < 8
+
+
+def test_what_the_address_says_of_patience_holds(new_database_url: Callable[[str], str]) -> None:
+    url = new_database_url("postgresql").replace("postgresql://", "postgresql+psycopg://")
+    database = Database(f"{url}&connect_timeout=11")
+    with database.engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, psycopg.Connection)
+        parameters = raw.info.get_parameters()
+    database.dispose()
+    assert (parameters["connect_timeout"], parameters["tcp_user_timeout"]) == ("11", "10000")

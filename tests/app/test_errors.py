@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 from running import Service
@@ -119,3 +120,16 @@ def test_what_crashes_is_a_problem_with_the_request_id(service: Service) -> None
 def test_a_request_id_that_cannot_be_logged_is_replaced(service: Service, given: str) -> None:
     answer = service.client.get("/healthz", headers={"X-Request-ID": given.encode()})
     assert answer.headers["x-request-id"] not in {given, ""}
+
+
+def test_a_pool_without_a_free_connection_is_told_as_unavailable(service: Service) -> None:
+    pool = service.app.state.db.engine.pool
+    patience, pool._timeout = pool._timeout, 0.1
+    with ExitStack() as held:
+        held.callback(setattr, pool, "_timeout", patience)
+        for _ in range(pool.size() + pool._max_overflow):
+            held.enter_context(closing(pool.connect()))
+        answer = service.client.get("/v1/rigs")
+    assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
+    assert answer.headers["retry-after"] == "5"
+    assert service.client.get("/v1/rigs").status_code == 200

@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
@@ -235,6 +236,29 @@ def test_a_long_silence_of_the_engine_does_not_lose_the_lease(
 
     run_adaptation(replace(context, engine=engine), job)
     assert first[1] > first[0]  # the heartbeat renewed it
+    assert get_job(context.db, job).state == State.SUCCEEDED
+
+
+def test_a_lease_is_renewed_again_after_no_connection_was_free(
+    context: WorkerContext, job: str, checkpoint: Checkpoint
+) -> None:
+    seen = []
+
+    def engine(*_: Any, progress: Callable[[str, float], None], **__: Any) -> Checkpoint:
+        pool: Any = context.db.engine.pool
+        pool._timeout = 0.05
+        with ExitStack() as held:
+            for _ in range(pool.size() + pool._max_overflow):
+                held.enter_context(closing(pool.connect()))
+            progress("finetune", 0.5)  # is missed
+            threading.Event().wait(0.5)
+        seen.append(get_job(context.db, job).lease_expires_at)
+        threading.Event().wait(0.5)
+        seen.append(get_job(context.db, job).lease_expires_at)
+        return checkpoint
+
+    run_adaptation(replace(context, engine=engine), job)
+    assert seen[1] > seen[0]
     assert get_job(context.db, job).state == State.SUCCEEDED
 
 
