@@ -59,7 +59,7 @@ class HeatmapFile:
     def load(self) -> NDArray[np.float32]:
         """The heatmaps in the order of the rig's cameras, float32 [F, V, J, 64, 64]."""
         with open_archive(self.path, PART, self.limits) as archive, _member(archive, PART) as (handle, header):
-            flat = np.frombuffer(handle.read(header.nbytes), header.dtype)
+            flat = np.frombuffer(_read_exactly(handle, header.nbytes), header.dtype)
         array = flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
         if self.camera_order != tuple(range(len(self.camera_order))):
             array = array[:, self.camera_order]
@@ -112,6 +112,14 @@ def _read_header(handle: IO[bytes], at: str, info: zipfile.ZipInfo) -> _Header:
     return header
 
 
+def _read_exactly(handle: IO[bytes], count: int) -> bytes:
+    # A directory may promise more than the member holds: its data end early then, with the right checksum.
+    data = handle.read(count)
+    if len(data) != count:
+        raise InvalidHeatmaps("An array of the npz ends before all of its values have come.", at=PART)
+    return data
+
+
 def _names(archive: Archive, name: str, limit: int) -> tuple[str, ...]:
     with _member(archive, name) as (handle, header):
         if header.dtype.kind not in "US" or len(header.shape) != 1:
@@ -128,7 +136,7 @@ def _names(archive: Archive, name: str, limit: int) -> tuple[str, ...]:
         if header.nbytes > _MAX_NAMES_BYTES:
             raise UploadTooLarge(f"{name!r} holds too many or too long names.", at=header.at)
         try:
-            names = _decode_names(handle.read(header.nbytes), header.dtype)
+            names = _decode_names(_read_exactly(handle, header.nbytes), header.dtype)
         except UnicodeDecodeError as error:
             raise InvalidHeatmaps(f"{name!r} holds a name that is not Unicode text.", at=header.at) from error
     _check_names(names, name, header)
@@ -188,9 +196,10 @@ def _check_shape(header: _Header, rig: Rig, frames: int) -> None:
 
 def _check_values(handle: IO[bytes], header: _Header) -> None:
     per_frame = math.prod(header.shape[1:])
-    count = max(1, _CHUNK_BYTES // header.dtype.itemsize)
-    for start in range(0, math.prod(header.shape), count):
-        values = np.frombuffer(handle.read(count * header.dtype.itemsize), header.dtype)
+    total, chunk = math.prod(header.shape), _CHUNK_BYTES // header.dtype.itemsize
+    for start in range(0, total, chunk):
+        count = min(chunk, total - start)
+        values = np.frombuffer(_read_exactly(handle, count * header.dtype.itemsize), header.dtype)
         # One pass in the common case: a NaN fails this comparison too.
         if not -LARGEST_VALUE <= values.min() <= values.max() <= LARGEST_VALUE:
             bad = int(np.argmin(np.abs(values) <= LARGEST_VALUE))

@@ -1,6 +1,7 @@
 """Whatever happens to an upload's bytes, reading it either works or says in a domain error what is wrong."""
 
 import random
+import struct
 import time
 import warnings
 import zipfile
@@ -62,6 +63,7 @@ def damage_inside(rng: random.Random, data: bytes) -> bytes:
 JPEGS = payloads.zipped(payloads.frame_entries(RIG, ["a"]))
 PNGS = payloads.zipped(payloads.frame_entries(RIG, ["a"], ".png"))
 NPZ = payloads.heatmaps(WORLD, heatmaps=WORLD.heatmaps[:1].astype(np.float16), frames=np.array(["a"]))
+HEADER = 128  # bytes of each of its .npy headers
 LABELS = payloads.files(payloads.small_labels(RIG))["labels"][1]
 
 
@@ -97,6 +99,45 @@ def test_damage_is_told_and_never_crashes(
         except RigFuseError:
             refused += 1
     assert refused > DAMAGES / 10
+
+
+def ending_early(data: bytes, name: str, kept: int) -> bytes:
+    """The archive with ``kept`` bytes of one member, which its directory still calls whole."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        members = {info.filename: archive.read(info) for info in archive.infolist()}
+    short = bytearray(payloads.zipped(members | {name: members[name][:kept]}))
+    entry = short.rindex(name.encode()) - 46  # its name is the end of the record in the directory
+    assert struct.unpack_from("<I", short, entry + 24) == (kept,)
+    struct.pack_into("<I", short, entry + 24, len(members[name]))
+    return bytes(short)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("heatmaps.npy", HEADER),
+        ("heatmaps.npy", HEADER + 1),
+        ("heatmaps.npy", HEADER + 17 * 64 * 64 * 2),
+        ("frames.npy", HEADER),
+        ("frames.npy", HEADER + 3),
+        ("cameras.npy", HEADER),
+        ("cameras.npy", HEADER + 20),
+    ],
+)
+def test_arrays_that_end_early_are_refused(tmp_path: Path, settings: Settings, name: str, kept: int) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(ending_early(NPZ, name, kept))
+    with pytest.raises(InvalidHeatmaps, match="ends before"):
+        check_heatmaps(path, RIG, settings, 64)
+
+
+def test_heatmaps_that_changed_since_they_were_checked_are_refused(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(NPZ)
+    file = check_heatmaps(path, RIG, settings, 64)
+    path.write_bytes(ending_early(NPZ, "heatmaps.npy", HEADER + 1000))
+    with pytest.raises(InvalidHeatmaps, match="ends before"):
+        file.load()
 
 
 def test_too_many_names_are_refused_before_any_is_read(tmp_path: Path, settings: Settings) -> None:
