@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Query
@@ -70,11 +70,16 @@ def _decode(cursor: str) -> tuple[datetime, str]:
         padded = cursor + "=" * (-len(cursor) % 4)
         created_at, identifier = json.loads(base64.urlsafe_b64decode(padded))
         moment = datetime.fromisoformat(created_at)
-    except (ValueError, TypeError) as error:
+        in_utc = moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError) as error:
         raise _not_ours() from error
-    if moment.tzinfo is None or not isinstance(identifier, str) or not identifier.isascii():
+    if (
+        moment.tzinfo is None
+        or not isinstance(identifier, str)
+        or not (identifier.isascii() and identifier.isprintable())
+    ):
         raise _not_ours()
-    return moment, identifier
+    return in_utc, identifier
 
 
 def _not_ours() -> InvalidInput:

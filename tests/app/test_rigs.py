@@ -1,5 +1,6 @@
 """Rigs over HTTP."""
 
+import base64
 import json
 from typing import Any
 
@@ -104,7 +105,20 @@ def test_paging_gives_every_rig_once_even_while_some_are_added(service: Service,
     assert [rig for rig in seen if rig in made] == made[::-1]
 
 
-@pytest.mark.parametrize("cursor", ["x", "bnVsbA", "WzEsMl0", "WyIyMDI2LTAxLTAxIiwgIngiXQ", "%00"])
+def _cursor(content: str) -> str:
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+
+
+BEFORE_THE_FIRST_YEAR = _cursor('["0001-01-01T00:00:00+23:59","a"]')
+AFTER_THE_LAST_YEAR = _cursor('["9999-12-31T23:59:59-23:59","a"]')
+NOT_PRINTABLE = _cursor('["2026-01-01T00:00:00+00:00","\\u0000"]')
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "bnVsbA", "WzEsMl0", "WyIyMDI2LTAxLTAxIiwgIngiXQ", "%00",
+     BEFORE_THE_FIRST_YEAR, AFTER_THE_LAST_YEAR, NOT_PRINTABLE],
+)  # fmt: skip
 def test_a_foreign_cursor_is_refused(service: Service, cursor: str) -> None:
     answer = service.client.get("/v1/rigs", params={"cursor": cursor})
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
