@@ -1,5 +1,6 @@
-"""How one part of the service starts another: with the same interpreter, and the same packages."""
+"""The machine's side of processes: how one part of the service starts another, and the cores it may use."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,3 +13,8 @@ def python_module(module: str, *arguments: str) -> list[str]:
     """
     from_here = "" in sys.path or str(Path.cwd()) in sys.path
     return [sys.executable, *([] if from_here else ["-P"]), "-m", module, *arguments]
+
+
+def usable_cores() -> int:
+    """The cores this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

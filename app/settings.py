@@ -1,12 +1,13 @@
 """Everything a deployment may choose, read once from the environment with the prefix ``RIGFUSE_``."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.processes import usable_cores
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MEBIBYTE = 1 << 20
@@ -33,7 +34,7 @@ class Settings(BaseSettings):
     backbone_manifest: Path | None = None
     engine_cache: int = Field(default=8, ge=1, description="loaded checkpoints kept in memory")
 
-    pose_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, description="at the same time")
+    pose_concurrency: int = Field(default_factory=usable_cores, ge=1, description="at the same time")
     capture_concurrency: int = Field(default=2, ge=1, description="captures checked at the same time")
 
     max_json_bytes: ByteSize = ByteSize(4 * MEBIBYTE)
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     max_unpacked_bytes: ByteSize = ByteSize(8 * GIBIBYTE)
     max_compression_ratio: int = Field(default=200, ge=1)
     max_image_pixels: int = Field(default=64_000_000, ge=1)
+    max_heatmap_bytes: ByteSize = ByteSize(2 * GIBIBYTE)
     max_capture_frames: int = Field(default=2000, ge=1)
     max_pose_frames: int = Field(default=64, ge=1)
 
