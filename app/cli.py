@@ -10,9 +10,8 @@ from typing import Annotated
 import typer
 
 from app import commands
-from app.client import ClientError
+from app.doors import one_sentence
 from app.processes import python_module
-from models.errors import RigFuseError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -67,16 +66,21 @@ def api(
     """Run the API alone, with the database, broker and artifact store of the RIGFUSE_… environment."""
     import uvicorn
 
-    from app.main import create_app
+    from app.main import create_app, prepare
+    from app.observability import configure_standard_logging
     from app.settings import Settings
 
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = Settings(**given)  # type: ignore[arg-type]  # pydantic reads the rest from the environment
+    configure_standard_logging(settings.log_format)
+    application = create_app(settings)
+    prepare(application)  # here, not in the server, so that what is missing is told in a sentence
     config = uvicorn.Config(
-        create_app(settings),
+        application,
         host=settings.host,
         port=settings.port,
         access_log=False,
+        log_config=None,  # its lines go where ours go
         timeout_graceful_shutdown=5,  # event streams would otherwise hold the end back
     )
     sockets = None if fd is None else [socket.socket(fileno=fd)]
@@ -117,10 +121,8 @@ commands.install(app)
 
 def main() -> None:
     """Entry point: whatever a person can mend ends with one sentence, not with a traceback."""
-    try:
+    with one_sentence():
         app()
-    except (ClientError, RigFuseError) as error:
-        sys.exit(f"rigfuse: {error}")
 
 
 def _become(module: str, arguments: list[str]) -> None:

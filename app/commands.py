@@ -201,10 +201,10 @@ def _check_one(frames: Path | None, heatmaps: Path | None) -> None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return _parse_json(path.read_text(), str(path))
+    return _parse_json(path.read_bytes(), str(path))
 
 
-def _parse_json(text: str, what: str) -> dict[str, Any]:
+def _parse_json(text: str | bytes, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:

@@ -77,13 +77,20 @@ def _add_routes(app: FastAPI) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    state = app.state
-    await to_thread.run_sync(state.db.upgrade)
-    await to_thread.run_sync(forget_abandoned, state.settings)
-    state.backbone = await to_thread.run_sync(_load_backbone, state.settings)
-    log.info("started", database=state.settings.database_kind, device=state.settings.device)
+    await to_thread.run_sync(prepare, app)
+    log.info("started", database=app.state.settings.database_kind, device=app.state.settings.device)
     yield
-    state.db.dispose()
+    app.state.db.dispose()
+
+
+def prepare(app: FastAPI) -> None:
+    """Migrate the database and load the network, unless that is done; raises what keeps the service from starting."""
+    state = app.state
+    if state.backbone is not None:
+        return
+    state.db.upgrade()
+    forget_abandoned(state.settings)
+    state.backbone = _load_backbone(state.settings)
 
 
 def _load_backbone(settings: Settings) -> Backbone:

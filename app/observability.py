@@ -1,7 +1,9 @@
 """One middleware around every request: its id, its log line, its metrics, and a problem instead of a traceback."""
 
+import logging
 import re
 import secrets
+import sys
 import time
 from typing import Any
 
@@ -16,25 +18,38 @@ log = structlog.get_logger("app.request")
 
 REQUEST_ID = "X-Request-ID"
 _ACCEPTABLE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_COMMON: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
 def configure_logging(log_format: str) -> None:
     """Send structured logs to standard output, as JSON lines or for a console; does nothing when already set up."""
-    if structlog.is_configured():
-        return
-    renderer: Any = structlog.processors.JSONRenderer()
-    if log_format == "console":
-        renderer = structlog.dev.ConsoleRenderer()
-    structlog.configure(
+    if not structlog.is_configured():
+        structlog.configure(processors=[*_COMMON, structlog.processors.format_exc_info, _renderer(log_format)])
+
+
+def configure_standard_logging(log_format: str) -> None:
+    """Send what uvicorn, Celery and other libraries log to the same place in the same form; for a whole process."""
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_COMMON, structlog.stdlib.add_logger_name],
         processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
-            renderer,
-        ]
+            _renderer(log_format),
+        ],
     )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+def _renderer(log_format: str) -> Any:
+    return structlog.dev.ConsoleRenderer() if log_format == "console" else structlog.processors.JSONRenderer()
 
 
 def _template(scope: Scope) -> str:

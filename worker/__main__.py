@@ -4,14 +4,14 @@ The solo pool runs a task in the process itself: CUDA does not survive a fork, a
 adaptation anyway. More workers are more processes.
 """
 
-import logging
-import os
 import sys
 
 import structlog
 import torch
 
-from app.observability import configure_logging
+from app.doors import one_sentence
+from app.observability import configure_logging, configure_standard_logging
+from app.processes import usable_cores
 from app.settings import Settings
 from models.errors import DeviceUnavailable
 from worker.celery_app import create_celery
@@ -22,18 +22,14 @@ log = structlog.get_logger()
 
 def main() -> None:
     """Run until SIGTERM, which gives the running adaptation back."""
-    settings = Settings()
-    configure_logging(settings.log_format)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    torch.set_num_threads(settings.threads or _cores())
-    context = WorkerContext.from_settings(settings)
-    if settings.device == "cuda":
-        _check_cuda(context)
+    with one_sentence():
+        context = _prepare(Settings())
     celery = create_celery(context)
     worker = celery.Worker(
         pool="solo",
         concurrency=1,
         loglevel="INFO",
+        quiet=True,  # no banner in the log
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
@@ -42,19 +38,21 @@ def main() -> None:
     sys.exit(worker.exitcode or 0)
 
 
+def _prepare(settings: Settings) -> WorkerContext:
+    configure_logging(settings.log_format)
+    configure_standard_logging(settings.log_format)
+    torch.set_num_threads(settings.threads or usable_cores())
+    context = WorkerContext.from_settings(settings)
+    if settings.device == "cuda":
+        _check_cuda(context)
+    return context
+
+
 def _check_cuda(context: WorkerContext) -> None:
     """End the start where the device that was asked for is not there, rather than fail job after job."""
     if not torch.cuda.is_available():
-        sys.exit("rigfuse: RIGFUSE_DEVICE is cuda, and torch finds no CUDA device here.")
-    try:
-        log.info("device found", backbone=context.backbone.digest)
-    except DeviceUnavailable as error:
-        sys.exit(f"rigfuse: {error.message}")
-
-
-def _cores() -> int:
-    """The cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        raise DeviceUnavailable("RIGFUSE_DEVICE is cuda, and torch finds no CUDA device here.")
+    log.info("device found", backbone=context.backbone.digest)
 
 
 if __name__ == "__main__":

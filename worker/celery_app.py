@@ -2,13 +2,20 @@
 
 from typing import Any
 
+import structlog
 from celery import Celery
+from celery.apps import worker as celery_worker
 from celery.signals import worker_ready, worker_shutting_down
 
 from app.queue import QUEUE, TASK, VISIBILITY_TIMEOUT_S
 from worker.adapt import run_adaptation
 from worker.context import WorkerContext
 from worker.sweeper import Sweeper
+
+log = structlog.get_logger()
+
+# Celery prints on a signal, past all logging; the log is to stay one JSON object a line.
+celery_worker.safe_say = lambda text, *_: log.info(text)  # type: ignore[attr-defined]
 
 
 def create_celery(context: WorkerContext) -> Celery:

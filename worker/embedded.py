@@ -22,10 +22,10 @@ import structlog
 
 from app.auth import ApiKeys
 from app.db import Database
+from app.doors import one_sentence
 from app.processes import python_module
 from app.queue import JobQueue
 from app.settings import Settings
-from models.errors import RigFuseError
 from worker.broker import BrokerMissing, EmbeddedBroker
 from worker.supervisor import Child, Program
 
@@ -45,17 +45,15 @@ class Stopped(Exception):
 
 
 def main() -> None:
-    """Run until a signal; exit 1 with one sentence where that is not possible."""
+    """Run until a signal; exit with one sentence where that is not possible."""
     parser = argparse.ArgumentParser(prog="rigfuse up")
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    try:
+    with one_sentence(CannotStart, BrokerMissing):
         run(arguments.data_dir.expanduser().resolve(), arguments.host, arguments.port)
-    except (CannotStart, BrokerMissing, RigFuseError) as error:
-        sys.exit(f"rigfuse: {error}")
 
 
 def run(data_dir: Path, host: str, port: int) -> None:

@@ -2,17 +2,21 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import payloads
 import pytest
+import torch
 from running import Service
 
 from models.worlds import World
 
 ROOT = Path(__file__).parents[2]
+GPU = torch.cuda.is_available()
 
 
 def rigfuse(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -85,6 +89,7 @@ def test_a_studio_uses_it(service: Service, world: World, tmp_path: Path) -> Non
         (["rig", "add", "pyproject.toml"], 1, "pyproject.toml is not JSON"),
         (["adapt", "rig_1", "cap_1", "--options", "[1]"], 1, "--options must be a JSON object"),
         (["poses", "rig_1"], 2, "exactly one of --frames and --heatmaps"),
+        (["rig", "add", "models/weights/movenet-thunder.onnx"], 1, "movenet-thunder.onnx is not JSON"),
         (["fly"], 2, "No such command 'fly'"),
     ],
 )
@@ -102,7 +107,7 @@ def test_what_the_service_refuses_is_told_with_its_place(service: Service, world
     path.write_text(json.dumps(document))
     done = rigfuse("rig", "add", str(path), "--url", str(service.client.base_url))
     assert done.returncode == 1
-    assert done.stderr.startswith("rigfuse: R is not a rotation")
+    assert "R is not a rotation" in done.stderr
     assert "cameras[0].R" in done.stderr
 
 
@@ -112,9 +117,55 @@ def test_migrate_makes_the_schema(tmp_path: Path) -> None:
     assert (tmp_path / "new.db").stat().st_size > 10_000
 
 
+def assert_one_sentence(done: "subprocess.CompletedProcess[str]", status: int, *parts: str) -> None:
+    """It ended with one sentence, and no traceback anywhere."""
+    assert done.returncode == status, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert [line for line in lines if line.startswith("rigfuse: ")] == lines[-1:]
+    assert all(part in lines[-1] for part in parts), lines[-1]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("command", ["api", "worker"])
-def test_settings_that_cannot_be_end_the_start(command: str, tmp_path: Path) -> None:
+@pytest.mark.skipif(GPU, reason="there is a GPU")
+def test_a_device_that_is_not_there_ends_the_start(command: str, tmp_path: Path) -> None:
     done = rigfuse(command, RIGFUSE_DATA_DIR=str(tmp_path), RIGFUSE_DEVICE="cuda", RIGFUSE_ENVIRONMENT="embedded")
-    assert done.returncode != 0
-    assert "cuda" in (done.stderr + done.stdout).lower()
-    assert not done.stdout.startswith("ready")
+    assert_one_sentence(done, 1, "CUDA")
+
+
+@pytest.mark.parametrize("command", [["api"], ["worker"], ["migrate"], ["up"]])
+def test_a_setting_that_cannot_be_ends_every_start(command: list[str], tmp_path: Path) -> None:
+    place = ["--data-dir", str(tmp_path)] if command == ["up"] else []
+    done = rigfuse(
+        *command, *place, RIGFUSE_DATA_DIR=str(tmp_path), RIGFUSE_DEVICE="tpu", RIGFUSE_DATABASE_URL="sqlite:///s3cret"
+    )
+    assert_one_sentence(done, 2, "RIGFUSE_DEVICE", "'cpu' or 'cuda'")
+    assert "s3cret" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["api"], ["migrate"], ["up", "--port", "0"]])
+@pytest.mark.parametrize(("address", "why"), [("postgresql://u:s3cret@127.0.0.1:9/x", "refused"), ("nonsense", "URL")])
+def test_a_database_that_cannot_be_reached_ends_every_start(
+    command: list[str], address: str, why: str, tmp_path: Path
+) -> None:
+    place = ["--data-dir", str(tmp_path)] if command[0] == "up" else []
+    done = rigfuse(
+        *command, *place,
+        RIGFUSE_DATA_DIR=str(tmp_path), RIGFUSE_ENVIRONMENT="embedded", RIGFUSE_DATABASE_URL=address,
+    )  # fmt: skip
+    assert_one_sentence(done, 1, "RIGFUSE_DATABASE_URL", why)
+    assert "s3cret" not in done.stderr
+
+
+def test_a_database_of_a_newer_version_is_told(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/new.db"
+    says("migrate", RIGFUSE_DATABASE_URL=address)
+    with closing(sqlite3.connect(tmp_path / "new.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'from_tomorrow'")
+    assert_one_sentence(rigfuse("migrate", RIGFUSE_DATABASE_URL=address), 1, "from_tomorrow")
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = rigfuse("migrate", RIGFUSE_DATA_DIR=str(tmp_path / "file" / "data"))
+    assert_one_sentence(done, 1, str(tmp_path / "file"))
