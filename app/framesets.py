@@ -17,13 +17,18 @@ from models.rig import Rig
 
 FrameFile = ImageFile | HeatmapFile
 GetBackbone = Callable[[], Backbone]
+HEATMAP_BYTES = HEATMAP_SIZE * HEATMAP_SIZE * np.dtype(np.float32).itemsize
 KINDS = {image_files.PART: "images", heatmap_files.PART: "heatmaps"}
 
 
 def check_frames(upload: Upload, rig: Rig, settings: Settings, max_frames: int) -> FrameFile:
-    """Check whichever of the two parts came; raises InvalidInput that names what is wrong."""
+    """Check whichever of the two parts came; raises InvalidInput that names what is wrong.
+
+    No more frames are taken than fit into ``max_heatmap_bytes`` once they are heatmaps: a small file may hold many.
+    """
     part, path = upload.one_of(image_files.PART, heatmap_files.PART)
-    return reopen_frames(KINDS[part], path, rig, settings, max_frames)
+    fitting = settings.max_heatmap_bytes // (len(rig.cameras) * len(rig.skeleton.joints) * HEATMAP_BYTES)
+    return reopen_frames(KINDS[part], path, rig, settings, min(max_frames, fitting))
 
 
 def reopen_frames(kind: str, path: Path, rig: Rig, settings: Settings, max_frames: int) -> FrameFile:
@@ -45,11 +50,7 @@ def read_heatmaps(
     """
     names = tuple(file.frames if wanted is None else wanted)
     if isinstance(file, HeatmapFile):
-        heatmaps = file.load()
-        if names == file.frames:
-            return heatmaps
-        place = {name: index for index, name in enumerate(file.frames)}
-        return heatmaps[[place[name] for name in names]]
+        return file.load(names)
     return _run_backbone(file, rig, backbone(), cutter or ViewCutter(rig), names)
 
 

@@ -56,13 +56,15 @@ class HeatmapFile:
     camera_order: tuple[int, ...]
     limits: ArchiveLimits
 
-    def load(self) -> NDArray[np.float32]:
-        """The heatmaps in the order of the rig's cameras, float32 [F, V, J, 64, 64]."""
+    def load(self, wanted: tuple[str, ...] | None = None) -> NDArray[np.float32]:
+        """The heatmaps float32 [F, V, J, 64, 64] of the frames ``wanted``, default all, in the rig's camera order."""
         with open_archive(self.path, PART, self.limits) as archive, _member(archive, PART) as (handle, header):
             flat = np.frombuffer(_read_exactly(handle, header.nbytes), header.dtype)
         array = flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
-        if self.camera_order != tuple(range(len(self.camera_order))):
-            array = array[:, self.camera_order]
+        place = {name: index for index, name in enumerate(self.frames)}
+        frames = tuple(place[name] for name in (self.frames if wanted is None else wanted))
+        if (frames, self.camera_order) != (tuple(range(len(array))), tuple(range(array.shape[1]))):
+            array = array[np.ix_(frames, self.camera_order)]  # one copy, of what is wanted
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
@@ -129,7 +131,7 @@ def _names(archive: Archive, name: str, limit: int) -> tuple[str, ...]:
             )
         if header.shape[0] > limit:
             raise UploadTooLarge(
-                f"{header.shape[0]} {name} came; at most {limit} are taken in one request.",
+                f"{header.shape[0]} {name} came; at most {limit} are taken in one request for this rig.",
                 at=header.at,
                 code=f"too_many_{name}",
             )

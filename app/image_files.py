@@ -60,7 +60,9 @@ def check_images(path: Path, rig: Rig, settings: Settings, max_frames: int) -> I
         raise InvalidImage("The zip holds no images; they are to be called <frame>/<camera>.jpg or .png.", at=PART)
     if len(found) > max_frames:
         raise UploadTooLarge(
-            f"{len(found)} frames came; at most {max_frames} are taken in one request.", at=PART, code="too_many_frames"
+            f"{len(found)} frames came; at most {max_frames} are taken in one request for this rig.",
+            at=PART,
+            code="too_many_frames",
         )
     entries = tuple(_complete(frame, cameras, rig) for frame, cameras in found.items())
     return ImageFile(path, tuple(found), entries, limits, settings.max_image_pixels)
