@@ -15,32 +15,34 @@ class Cache(Generic[Key, Value]):
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[Key, Value] = OrderedDict()
-        self._making: dict[Key, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._making: set[Key] = set()
+        self._changed = threading.Condition()
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
-        """The value of ``key``; only one thread makes it while others that want it wait, and no one else does."""
-        with self._lock:
+        """The value of ``key``; only one thread makes it while others that want it wait, and no one else does.
+
+        Where making it fails, the next of those that wait tries.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: key not in self._making)
             if key in self._values:
                 self._values.move_to_end(key)
                 return self._values[key]
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
-            with self._lock:
-                if key in self._values:
-                    return self._values[key]
-            try:
-                value = make()
-            except BaseException:
-                with self._lock:
-                    self._making.pop(key, None)
-                raise
-            with self._lock:
-                self._values[key] = value
-                self._making.pop(key, None)
-                while len(self._values) > self._size:
-                    self._values.popitem(last=False)
+            self._making.add(key)
+        try:
+            value = make()
+            with self._changed:
+                self._keep(key, value)
             return value
+        finally:
+            with self._changed:
+                self._making.discard(key)
+                self._changed.notify_all()
+
+    def _keep(self, key: Key, value: Value) -> None:
+        self._values[key] = value
+        while len(self._values) > self._size:
+            self._values.popitem(last=False)

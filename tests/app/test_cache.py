@@ -50,3 +50,41 @@ def test_a_failure_is_not_kept() -> None:
     with pytest.raises(ZeroDivisionError):
         cache.get("x", lambda: 1 // 0)
     assert cache.get("x", lambda: 7) == 7
+
+
+def test_after_a_failure_those_who_waited_and_newcomers_make_it_once() -> None:
+    cache: Cache[str, int] = Cache(1)
+    made: list[str] = []
+    at_once: list[int] = []
+    making = threading.Semaphore(1)
+    started, fail = threading.Event(), threading.Event()
+
+    def failing() -> int:
+        started.set()
+        assert fail.wait(5)
+        raise ZeroDivisionError
+
+    def working() -> int:
+        at_once.append(making.acquire(blocking=False))
+        time.sleep(0.1)
+        made.append("made")
+        making.release()
+        return 7
+
+    def first() -> None:
+        with pytest.raises(ZeroDivisionError):
+            cache.get("x", failing)
+
+    threads = [threading.Thread(target=first)]
+    threads[0].start()
+    assert started.wait(5)
+    threads += [threading.Thread(target=cache.get, args=("x", working)) for _ in range(3)]
+    for thread in threads[1:]:
+        thread.start()
+    time.sleep(0.05)  # they wait by now
+    fail.set()
+    threads[0].join()
+    assert cache.get("x", working) == 7
+    for thread in threads[1:]:
+        thread.join()
+    assert (made, at_once) == (["made"], [True])
