@@ -4,10 +4,10 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from anyio import to_thread
 from python_multipart.exceptions import FormParserError
@@ -18,6 +18,10 @@ from app.errors import UnsupportedMedia, UploadTooLarge
 from app.settings import Settings
 from models.errors import InvalidInput
 
+FRAME_PARTS = {
+    "frames": "a zip of `<frame>/<camera>.jpg|png`; or else heatmaps",
+    "heatmaps": "an npz of heatmaps [F, V, J, 64, 64] float16/float32, frames and cameras",
+}
 _BUFFER_BYTES = 1 << 20
 _ABANDONED_AFTER_S = 24 * 3600
 
@@ -44,6 +48,13 @@ class Upload:
         found = "none came" if not present else "several came"
         code = "missing_part" if not present else "conflicting_parts"
         raise InvalidInput(f"Send exactly one of the parts {listed}: {found}.", at=names[0], code=code)
+
+
+def multipart_body(parts: Mapping[str, str], required: Sequence[str] = ()) -> dict[str, Any]:
+    """How OpenAPI describes an upload of ``parts``, each a file with a sentence that says what it holds."""
+    files = {name: {"type": "string", "format": "binary", "description": text} for name, text in parts.items()}
+    schema = {"type": "object", "properties": files} | ({"required": list(required)} if required else {})
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
 @contextlib.asynccontextmanager

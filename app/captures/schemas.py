@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from app.uploads import FRAME_PARTS, multipart_body
 from app.wire import Time
 
 
@@ -21,33 +22,5 @@ class CaptureOut(BaseModel):
     created_at: Time
 
 
-UPLOAD_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["labels"],
-                    "properties": {
-                        "labels": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": 'JSON: {"frames": [{"frame": id, "cameras": {camera: [[x, y, v], …]}}]}',
-                        },
-                        "frames": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "a zip of `<frame>/<camera>.jpg|png`; or else heatmaps",
-                        },
-                        "heatmaps": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "an npz of heatmaps [F, V, J, 64, 64] float16/float32, frames and cameras",
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+_LABELS = 'JSON: {"frames": [{"frame": id, "cameras": {camera: [[x, y, v], …]}}]}'
+UPLOAD_BODY = multipart_body({"labels": _LABELS, **FRAME_PARTS}, required=["labels"])

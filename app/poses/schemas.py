@@ -1,9 +1,10 @@
 """Poses on the wire."""
 
 from enum import StrEnum
-from typing import Any
 
 from pydantic import BaseModel, Field
+
+from app.uploads import FRAME_PARTS, multipart_body
 
 Point2D = tuple[float, float, float]
 Point3D = tuple[float, float, float]
@@ -45,27 +46,4 @@ class PosesOut(BaseModel):
 
 
 NPZ_MEDIA_TYPE = "application/x-npz"
-FRAMES_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "frames": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "a zip of `<frame>/<camera>.jpg|png`; or else heatmaps",
-                        },
-                        "heatmaps": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "an npz of heatmaps [F, V, J, 64, 64] float16/float32, frames and cameras",
-                        },
-                    },
-                }
-            }
-        },
-    }
-}
+FRAMES_BODY = multipart_body(FRAME_PARTS)

@@ -74,5 +74,15 @@ def test_the_description_documents_problems(service: Service) -> None:
     assert set(upload["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]) == {
         "labels", "frames", "heatmaps",
     }  # fmt: skip
+    schemas = [
+        described["paths"][f"/v1/rigs/{{rig_id}}/{kind}"]["post"]["requestBody"]["content"]["multipart/form-data"]
+        for kind in ("captures", "poses")
+    ]
+    captures, poses = (schema["schema"] for schema in schemas)
+    assert captures["required"] == ["labels"]
+    assert "required" not in poses
+    labels = captures["properties"].pop("labels")
+    assert captures["properties"] == poses["properties"]
+    assert all(part["format"] == "binary" for part in (labels, *poses["properties"].values()))
     assert list(upload["responses"]["413"]["content"]) == ["application/problem+json"]
     assert described["components"]["schemas"]["Problem"]["properties"]["code"]
