@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.artifacts = ArtifactStore(settings.artifacts_url)
     state.queue = JobQueue(settings.broker_url)
     state.rigs = RigCache()
-    state.engines = Engines(state.artifacts, settings.engine_cache)
+    state.engines = Engines(state.artifacts, settings.engine_cache, settings.engine_cache_bytes)
     state.metrics = Metrics(state.db)
     state.metrics.watch_engines(lambda: len(state.engines))
     state.pose_slots = CapacityLimiter(settings.pose_concurrency)

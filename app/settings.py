@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     backbone_manifest: Path | None = None
     engine_cache: int = Field(default=8, ge=1, description="loaded checkpoints kept in memory")
+    engine_cache_bytes: ByteSize = ByteSize(GIBIBYTE)
 
     pose_concurrency: int = Field(default_factory=usable_cores, ge=1, description="at the same time")
     capture_concurrency: int = Field(default=2, ge=1, description="captures checked at the same time")

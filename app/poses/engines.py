@@ -30,11 +30,11 @@ class Fusion:
 
 
 class Engines:
-    """At most ``size`` engines and as many view cutters, by the rig's digest."""
+    """At most ``size`` engines, of ``nbytes`` in all where there are several, and as many view cutters."""
 
-    def __init__(self, artifacts: ArtifactStore, size: int) -> None:
+    def __init__(self, artifacts: ArtifactStore, size: int, nbytes: int) -> None:
         self._artifacts = artifacts
-        self._engines: Cache[tuple[str, str], Engine] = Cache(size)
+        self._engines: Cache[tuple[str, str], Engine] = Cache(size, weight=nbytes, weigh=lambda engine: engine.nbytes)
         self._cutters: Cache[str, ViewCutter] = Cache(size)
 
     def __len__(self) -> int:

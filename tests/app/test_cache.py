@@ -88,3 +88,22 @@ def test_after_a_failure_those_who_waited_and_newcomers_make_it_once() -> None:
     for thread in threads[1:]:
         thread.join()
     assert (made, at_once) == (["made"], [True])
+
+
+def test_what_weighs_too_much_together_goes_but_never_the_newest() -> None:
+    weights = {"a": 4, "b": 5, "c": 2, "huge": 99}
+    cache: Cache[str, str] = Cache(8, weight=10, weigh=weights.__getitem__)
+    made: list[str] = []
+
+    def get(key: str) -> str:
+        return cache.get(key, lambda: made.append(key) or key)
+
+    for key in ("a", "b", "a", "c"):
+        get(key)
+    assert len(cache) == 2  # b, used least recently, went
+    get("a")
+    assert made == ["a", "b", "c"]
+    get("huge")
+    get("huge")
+    assert len(cache) == 1
+    assert made == ["a", "b", "c", "huge"]
