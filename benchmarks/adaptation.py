@@ -96,7 +96,7 @@ def main() -> None:
         for cameras in arguments.cameras
         for row in rows(arguments.rigs, arguments.frames, cameras, tuple(arguments.degrees))
     ]
-    Console().print(table(results))
+    Console(width=110).print(table(results))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.frames} labelled frames")
     if arguments.out:
         arguments.out.write_text(json.dumps(results, indent=1))
