@@ -43,19 +43,28 @@ def read_heatmaps(
     backbone: GetBackbone,
     cutter: ViewCutter | None = None,
     wanted: Sequence[str] | None = None,
+    *,
+    progress: Callable[[float], None] = lambda _share: None,
 ) -> NDArray[np.float32]:
     """Heatmaps of the frames ``wanted`` (default all, in the file's order): float32 [F, V, J, 64, 64].
 
+    ``progress`` hears the share that is done after each frame of images, and may raise.
     ``backbone`` is only called for images; raises SkeletonMismatch where it predicts other joints than the rig's.
     """
     names = tuple(file.frames if wanted is None else wanted)
     if isinstance(file, HeatmapFile):
         return file.load(names)
-    return _run_backbone(file, rig, backbone(), cutter or ViewCutter(rig), names)
+    return _run_backbone(file, rig, backbone(), cutter or ViewCutter(rig), names, progress=progress)
 
 
 def _run_backbone(
-    file: ImageFile, rig: Rig, backbone: Backbone, cutter: ViewCutter, names: tuple[str, ...]
+    file: ImageFile,
+    rig: Rig,
+    backbone: Backbone,
+    cutter: ViewCutter,
+    names: tuple[str, ...],
+    *,
+    progress: Callable[[float], None],
 ) -> NDArray[np.float32]:
     check_skeleton(rig, backbone)
     place = {name: index for index, name in enumerate(names)}
@@ -63,9 +72,12 @@ def _run_backbone(
     shape = (len(names), views, len(rig.skeleton.joints), HEATMAP_SIZE, HEATMAP_SIZE)
     heatmaps = np.empty(shape, np.float32)
     batch: list[NDArray[np.uint8]] = []
+    done = 0
     for frame, camera, image in file.images(rig, frozenset(names)):
         batch.append(cutter.cut(camera, image))
         if len(batch) == views:  # the images of one frame come one after another, in the rig's order
             heatmaps[place[file.frames[frame]]] = backbone.heatmaps(np.stack(batch))
             batch.clear()
+            done += 1
+            progress(done / len(names))
     return heatmaps

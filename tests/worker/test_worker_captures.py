@@ -1,7 +1,8 @@
-"""Captures of images: the worker makes the heatmaps, a few frames at a time, and says how far it is."""
+"""Captures of images: the worker makes the heatmaps, frame by frame, and says how far it is."""
 
 import io
 import zipfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from job_rows import add_capture, add_rig
 
+from app.archives import Archive, open_archive
 from app.captures.contents import Labels
 from app.framesets import read_heatmaps, reopen_frames
 from app.settings import Settings
@@ -68,21 +70,34 @@ def heatmaps_at_once(context: WorkerContext, rig: Rig, capture: CaptureRow) -> n
 def test_images_become_heatmaps_of_the_labelled_frames(
     context: WorkerContext, world: World, stored: CaptureRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.captures._FRAMES_AT_A_TIME", 1)
+    opened: list[Path] = []
+
+    def counting(path: Path, *rest: object) -> AbstractContextManager[Archive]:
+        opened.append(path)
+        return open_archive(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("app.image_files.open_archive", counting)
     told: list[tuple[str, float]] = []
     labelled = labelled_frames(context, world.rig, stored, lambda *now: told.append(now))
     assert labelled.frames == ("c", "a")
-    assert told == [("heatmaps", 0.0), ("heatmaps", 0.5)]
+    assert told == [("heatmaps", 0.0), ("heatmaps", 0.5), ("heatmaps", 1.0)]
+    assert len(opened) == 2  # once for its directory, once for all images
     expected = heatmaps_at_once(context, world.rig, stored)
     np.testing.assert_allclose(labelled.heatmaps, expected, atol=1e-5)
     assert np.abs(expected[0] - expected[1]).max() > 1e-3  # the frames are told apart
     np.testing.assert_allclose(labelled.joints_view, world.labelled().joints_view[:2], atol=1e-6)
 
 
-def test_making_heatmaps_can_be_stopped(context: WorkerContext, world: World, stored: CaptureRow) -> None:
-    def stop(_stage: str, _fraction: float) -> None:
-        raise Cancelled("cancelled by request")
+@pytest.mark.parametrize("after", [0.0, 0.5])
+def test_making_heatmaps_can_be_stopped(context: WorkerContext, world: World, stored: CaptureRow, after: float) -> None:
+    told = []
+
+    def stop(_stage: str, fraction: float) -> None:
+        told.append(fraction)
+        if fraction >= after:
+            raise Cancelled("cancelled by request")
 
     with pytest.raises(Cancelled):
         labelled_frames(context, world.rig, stored, stop)
-    assert "backbone" not in context.__dict__  # nothing was loaded for it
+    assert told[-1] == after
+    assert ("backbone" in context.__dict__) == (after > 0)  # nothing was loaded for what was stopped at once
