@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import httpx
+
 from app.adaptations.schemas import Adaptation
 from app.adaptations.states import FINISHED
 from app.checkpoints.schemas import Checkpoint, CheckpointManifest, Rollback
@@ -159,13 +161,8 @@ class RigFuseClient:
 
     def download_checkpoint(self, checkpoint_id: str, target: Path) -> Path:
         """Write a checkpoint's safetensors file to ``target``."""
-        with (
-            self._transport.stream("GET", f"/v1/checkpoints/{checkpoint_id}/artifact") as response,
-            target.open("wb") as file,
-        ):
-            for chunk in response.iter_bytes():
-                file.write(chunk)
-        return target
+        with self._transport.stream("GET", f"/v1/checkpoints/{checkpoint_id}/artifact") as response:
+            return _write(response, target)
 
     def activate(self, checkpoint_id: str) -> Checkpoint:
         """Serve a checkpoint's rig with it."""
@@ -205,8 +202,8 @@ class RigFuseClient:
         """Write the npz of fused heatmaps and poses to ``target``."""
         params = {"checkpoint": checkpoint, "triangulation": triangulation, "return": "heatmaps"}
         files: dict[str, File] = {"frames": frames, "heatmaps": heatmaps}
-        target.write_bytes(self._transport.upload(f"/v1/rigs/{rig_id}/poses", files, params, None).content)
-        return target
+        with self._transport.sending(f"/v1/rigs/{rig_id}/poses", files, params) as response:
+            return _write(response, target)
 
     # Operations
 
@@ -221,3 +218,16 @@ class RigFuseClient:
     def metrics(self) -> str:
         """The service's metrics in Prometheus' format."""
         return self._transport.request("GET", "/metrics").text
+
+
+def _write(response: httpx.Response, target: Path) -> Path:
+    """Stream the body to ``target``, which is only there once all of it has come."""
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            for chunk in response.iter_bytes():
+                file.write(chunk)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target

@@ -78,7 +78,20 @@ class Transport:
         params: Mapping[str, str],
         on_progress: UploadProgress | None,
     ) -> httpx.Response:
-        """Send files as multipart/form-data, those on the disk without holding them in memory."""
+        """The response to files, read whole."""
+        with self.sending(path, files, params, on_progress) as response:
+            response.read()
+            return response
+
+    @contextmanager
+    def sending(
+        self,
+        path: str,
+        files: Mapping[str, File],
+        params: Mapping[str, str],
+        on_progress: UploadProgress | None = None,
+    ) -> Iterator[httpx.Response]:
+        """Send files as multipart/form-data, those on the disk without holding them in memory; see stream()."""
         with ExitStack() as stack:
             count = _ByteCount(sum(_size(file) for file in files.values()), on_progress)
             parts = {
@@ -86,7 +99,7 @@ class Transport:
                 for name, file in files.items()
                 if file is not None
             }
-            return self.request("POST", path, files=parts, params=params)
+            yield stack.enter_context(self.stream("POST", path, files=parts, params=params))
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """A response, read whole."""

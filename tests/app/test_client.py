@@ -1,9 +1,12 @@
 """The Python client against the real service: documents, typed answers, streams, and errors that say what is wrong."""
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import payloads
 import pytest
 from job_rows import add_job
@@ -86,6 +89,36 @@ def test_poses(client: RigFuseClient, world: World, rig: str, npz: Path, tmp_pat
     assert len(document["frames"]) == payloads.FRAMES
     target = client.fused_heatmaps(rig, tmp_path / "fused.npz", heatmaps=npz, checkpoint="epipolar")
     assert target.read_bytes()[:2] == b"PK"
+
+
+def test_fused_heatmaps_go_to_the_disk_without_being_held(
+    client: RigFuseClient, world: World, rig: str, npz: Path, tmp_path: Path
+) -> None:
+    written = client.fused_heatmaps(rig, tmp_path / "fused.npz", heatmaps=npz, checkpoint="none")
+    with client._transport.sending(
+        f"/v1/rigs/{rig}/poses", {"heatmaps": npz}, {"checkpoint": "none", "return": "heatmaps"}
+    ) as response:
+        assert not response.is_stream_consumed  # what is written is read from the connection
+        assert sum(len(chunk) for chunk in response.iter_bytes()) == written.stat().st_size
+    assert np.load(written)["heatmaps"].shape[0] == payloads.FRAMES
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fused.npz", "heatmaps.npz"]
+
+
+def test_a_download_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    def cut_off(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=cut_off, args=(server,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with RigFuseClient(url) as client, pytest.raises(Unreachable):
+            client.download_checkpoint("ckp_1", tmp_path / "checkpoint")
+        thread.join()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_refusal_is_an_api_error_with_everything_the_service_said(client: RigFuseClient, rig: str) -> None:
