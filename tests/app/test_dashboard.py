@@ -2,6 +2,7 @@
 
 import re
 
+from job_rows import add_job
 from running import Service
 from stored import checkpoint_of, store
 
@@ -40,3 +41,9 @@ def test_the_page_survives_results_without_scores(service: Service, world: World
     rig = service.register(world)
     store(service, rig, checkpoint_of(world.rig), activate=True)
     assert service.client.get("/").status_code == 200
+
+
+def test_the_page_tells_why_an_adaptation_failed(service: Service) -> None:
+    error = {"code": "insufficient_labels", "detail": "Only 3 frames are labelled."}
+    add_job(service.app.state.db, state="failed", error=error)
+    assert "Only 3 frames are labelled." in service.client.get("/").text
