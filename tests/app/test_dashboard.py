@@ -43,7 +43,7 @@ def test_the_page_survives_results_without_scores(service: Service, world: World
     assert service.client.get("/").status_code == 200
 
 
-def test_the_page_tells_why_an_adaptation_failed(service: Service) -> None:
+def test_the_page_tells_why_an_adaptation_failed(service: Service, world: World) -> None:
     error = {"code": "insufficient_labels", "detail": "Only 3 frames are labelled."}
-    add_job(service.app.state.db, state="failed", error=error)
+    add_job(service.app.state.db, service.register(world), state="failed", error=error)
     assert "Only 3 frames are labelled." in service.client.get("/").text
