@@ -6,12 +6,12 @@
 #   PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS   where pip finds other builds of the pinned torch. Plain pip installs the CUDA
 #       build on Linux, which also runs on a CPU; PyTorch publishes CPU wheels, a fifth of the size, in an index of its own.
 
-# ONNX Runtime would otherwise report its use to its maker.
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    PATH=/opt/rigfuse/bin:$PATH \
-    ORT_DISABLE_TELEMETRY=1
+    PATH=/opt/rigfuse/bin:$PATH
+# ONNX Runtime would otherwise report its use to its maker.
+ENV ORT_DISABLE_TELEMETRY=1
 
 FROM base AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \

@@ -113,6 +113,12 @@ def test_licences_travel_with_the_package() -> None:
     notice = " ".join((ROOT / "NOTICE").read_text().split())
     for words in ("MoveNet SinglePose Thunder (version 4), Copyright Google LLC", "Vladimir Mandic", "MIT License"):
         assert words in notice
-    for file in ("models/weights/movenet-thunder.onnx", "app/demo/data/demo_clip.npz"):
+    weights = [
+        f"models/weights/{path.name}"
+        for path in (ROOT / "models/weights").iterdir()
+        if path.suffix in {".onnx", ".safetensors"}
+    ]
+    assert len(weights) >= 3
+    for file in (*weights, "app/demo/data/demo_clip.npz"):
         assert file in notice
         assert (ROOT / file).is_file()
