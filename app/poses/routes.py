@@ -1,10 +1,11 @@
 """The endpoint of poses."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import IO, Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app.deps import BackboneDep, DatabaseDep, SettingsDep
 from app.metrics import Metrics
@@ -72,7 +73,7 @@ def poses(
     )
     metrics.pose_frames.labels(fusion.mode).inc(len(served.frames))
     if answer is Answer.HEATMAPS:
-        return _stream(answers.write_npz(target.rig, served.frames, served.poses))
+        return _FileStream(answers.write_npz(target.rig, served.frames, served.poses))
     return JSONResponse(
         {
             "rig": target.id,
@@ -83,14 +84,18 @@ def poses(
     )
 
 
-def _stream(file: IO[bytes]) -> StreamingResponse:
-    size = file.tell()
-    file.seek(0)
+class _FileStream(StreamingResponse):
+    """Streams a file from its beginning and closes it, also where the client goes away before the end."""
 
-    def chunks() -> Iterator[bytes]:
-        with file:
-            while chunk := file.read(_CHUNK):
-                yield chunk
+    def __init__(self, file: IO[bytes]) -> None:
+        size = file.tell()
+        file.seek(0)
+        headers = {"Content-Length": str(size), "Content-Disposition": 'attachment; filename="poses.npz"'}
+        super().__init__(iter(lambda: file.read(_CHUNK), b""), media_type=NPZ_MEDIA_TYPE, headers=headers)
+        self._file = file
 
-    headers = {"Content-Length": str(size), "Content-Disposition": 'attachment; filename="poses.npz"'}
-    return StreamingResponse(chunks(), media_type=NPZ_MEDIA_TYPE, headers=headers)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
