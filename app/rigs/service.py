@@ -10,6 +10,7 @@ from app.rigs.cache import RigCache
 from app.rigs.schemas import RigIn, RigOut, RigPatch, RigStatus
 from app.tables import RigRow, new_id, utc_now
 from models.errors import InvalidRig
+from models.plausibility import check_plausible
 from models.rig import Rig
 
 
@@ -64,6 +65,7 @@ def status_of(row: RigRow, *, is_adapting: bool) -> RigStatus:
 def _build(sent: RigIn) -> Rig:
     with np.errstate(all="ignore"):  # absurd numbers are judged by their result
         rig = Rig.from_dict(sent.model_dump())
+        check_plausible(rig)
         for index, view in enumerate(rig.views):
             if not np.isfinite(view.K).all():
                 raise InvalidRig(
