@@ -13,6 +13,7 @@ from app.adaptations.schemas import Adaptation
 from app.adaptations.states import State
 from app.client import DEFAULT_URL, Event, RigFuseClient
 from models.errors import InvalidInput
+from models.methods import DEFAULT_METHOD, METHODS
 
 PANEL = "Use a service that runs (--url, --api-key)"
 rigs = typer.Typer(no_args_is_help=True, help="Register rigs and look at them.")
@@ -131,7 +132,7 @@ def adapt(
     rig: RigId,
     capture: Annotated[str, typer.Argument(metavar="CAPTURE", help="Id of a capture of that rig.")],
     *,
-    method: Annotated[str, typer.Option(help="How to adapt.")] = "metafuse",
+    method: Annotated[str, typer.Option(help=f"How to adapt: {', '.join(METHODS)}.")] = DEFAULT_METHOD,
     seed: Annotated[int, typer.Option(help="The same seed gives the same checkpoint.")] = 0,
     options: Annotated[str, typer.Option(help="Options of the method, as JSON.")] = "{}",
     follow: Annotated[bool, typer.Option("--follow", help="Show the progress and wait for the end.")] = False,

@@ -1,39 +1,94 @@
-"""The adaptation methods and their options, known without importing torch so that the API can check a request."""
+"""The adaptation methods and their options, known without importing torch so that the API can check a request.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+A new method is one row of ``METHODS``; a new option one field of ``AdaptationOptions`` and one row of ``OPTIONS``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from models.errors import InvalidOptions
 
-METHODS = ("metafuse", "affinefuse", "naivefuse")
+DEFAULT_METHOD = "metafuse"
 
 
 @dataclass(frozen=True)
 class AdaptationOptions:
-    """What a client may set.
-
-    ``holdout`` is the share of frames held out of the finetuning to judge the result on; ``repair_cameras`` whether the
-    labels may repair the extrinsics; ``steps`` the number of optimiser steps, on the gains for ``metafuse`` and on θ
-    for ``affinefuse``. Each method has those that apply to it.
-    """
+    """What a client may set; ``OPTIONS`` says what each is. Each method has those that apply to it."""
 
     holdout: float = 0.3
     repair_cameras: bool = True
     steps: int = 60
+    regularisation: str = "l2"
 
 
-_DEFAULTS = {
-    "metafuse": AdaptationOptions(),
-    "affinefuse": AdaptationOptions(repair_cameras=False, steps=100),
-    "naivefuse": AdaptationOptions(repair_cameras=False, steps=0),
+@dataclass(frozen=True)
+class Option:
+    """What an option is for and what it may be: a truth value, a number in a range, or one of some words."""
+
+    meaning: str
+    kind: type[bool | int | float | str]
+    limits: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, name: str, value: object) -> None:
+        """Raise InvalidOptions, with the option's name as the place, unless ``value`` may be set."""
+        at = f"options.{name}"
+        wanted = (int, float) if self.kind is float else self.kind
+        if not isinstance(value, wanted) or (isinstance(value, bool) and self.kind is not bool):
+            raise InvalidOptions(f"{name} must be a {self.kind.__name__}.", at=at)
+        if self.limits is not None and isinstance(value, (int, float)):
+            low, high = self.limits
+            if not low <= value <= high:
+                raise InvalidOptions(f"{name} must lie between {low} and {high}.", at=at)
+        if self.choices and value not in self.choices:
+            raise InvalidOptions(f"{name} is {value!r}, but must be one of {', '.join(self.choices)}.", at=at)
+
+    def describe(self) -> str:
+        """What it is for and what it may be, in words."""
+        if self.choices:
+            return f"{self.meaning} ({', '.join(self.choices)})"
+        span = "" if self.limits is None else f" from {self.limits[0]} to {self.limits[1]}"
+        return f"{self.meaning} ({self.kind.__name__}{span})"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of ``METHODS``: what the method is, the names of its options, and their defaults."""
+
+    meaning: str
+    options: tuple[str, ...]
+    defaults: AdaptationOptions
+
+
+OPTIONS: Mapping[str, Option] = {
+    "holdout": Option("share of the frames held out of the finetuning to judge the result on", float, (0.1, 0.6)),
+    "repair_cameras": Option("whether the labels may repair the extrinsics", bool),
+    "steps": Option("number of optimiser steps", int, (0, 1000)),
+    "regularisation": Option(
+        "what is charged for dense weights: nothing, their squares, their sizes, or their lengths by groups",
+        str,
+        choices=("l2", "none", "l1", "l21"),
+    ),
 }
-_APPLY = {
-    "metafuse": ("holdout", "repair_cameras", "steps"),
-    "affinefuse": ("holdout", "steps"),
-    "naivefuse": ("holdout",),
+
+METHODS: Mapping[str, Method] = {
+    "metafuse": Method(
+        "generic weights bent to cameras that the labels have repaired; steps learn the gains of single pairs",
+        ("holdout", "repair_cameras", "steps"),
+        AdaptationOptions(),
+    ),
+    "affinefuse": Method(
+        "factorised weights pre-trained without meta-learning; steps finetune the transform of every pixel",
+        ("holdout", "steps"),
+        AdaptationOptions(repair_cameras=False, steps=100),
+    ),
+    "naivefuse": Method(
+        "dense weights from the labelled frames alone",
+        ("holdout",),
+        AdaptationOptions(repair_cameras=False, steps=0),
+    ),
 }
-_RANGES = {"holdout": (0.1, 0.6), "steps": (0, 1000)}
 
 
 def validate_options(method: str, options: Mapping[str, Any]) -> AdaptationOptions:
@@ -44,21 +99,29 @@ def validate_options(method: str, options: Mapping[str, Any]) -> AdaptationOptio
             at="method",
             code="unknown_method",
         )
-    known = {field.name: type(field.default) for field in fields(AdaptationOptions)}
+    row = METHODS[method]
     for name, value in options.items():
-        if name not in known:
-            raise InvalidOptions(f"Unknown option {name!r}. Known are {', '.join(known)}.", at=f"options.{name}")
-        if name not in _APPLY[method]:
+        if name not in OPTIONS:
+            raise InvalidOptions(f"Unknown option {name!r}. Known are {', '.join(OPTIONS)}.", at=f"options.{name}")
+        if name not in row.options:
             raise InvalidOptions(
-                f"The option {name!r} does not apply to {method}, which takes {' and '.join(_APPLY[method])} only.",
+                f"The option {name!r} does not apply to {method}, which takes {_listed(row.options)} only.",
                 at=f"options.{name}",
             )
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (isinstance(value, known[name]) and (known[name] is bool or number)) and not (
-            known[name] is float and number
-        ):
-            raise InvalidOptions(f"{name} must be a {known[name].__name__}.", at=f"options.{name}")
-        low, high = _RANGES.get(name, (value, value))
-        if not low <= value <= high:
-            raise InvalidOptions(f"{name} must lie between {low} and {high}.", at=f"options.{name}")
-    return replace(_DEFAULTS[method], **options)
+        OPTIONS[name].check(name, value)
+    return replace(row.defaults, **options)
+
+
+def described() -> tuple[str, str]:
+    """All methods, and all options with the methods that take them, each as a list in Markdown."""
+    methods = [f"- `{name}`: {method.meaning}" for name, method in METHODS.items()]
+    options = [
+        f"- `{name}`: {option.describe()}; {_listed([f'`{m}`' for m, row in METHODS.items() if name in row.options])}"
+        for name, option in OPTIONS.items()
+        if any(name in row.options for row in METHODS.values())
+    ]
+    return "\n".join(methods), "\n".join(options)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

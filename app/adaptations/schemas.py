@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.adaptations.states import State
 from app.tables import AdaptationRow
 from app.wire import Time
+from models.methods import DEFAULT_METHOD, described
+
+_METHODS, _OPTIONS = described()
 
 
 class AdaptationRequest(BaseModel):
@@ -15,9 +18,9 @@ class AdaptationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     capture: str = Field(max_length=40, description="id of a capture of this rig")
-    method: str = Field(default="metafuse", max_length=40)
+    method: str = Field(default=DEFAULT_METHOD, max_length=40, description=f"how to adapt\n\n{_METHODS}")
     seed: int = Field(default=0, ge=0, lt=2**32, description="the same seed gives the same checkpoint")
-    options: dict[str, Any] = Field(default_factory=dict, description="options of the method")
+    options: dict[str, Any] = Field(default_factory=dict, description=f"options of the method\n\n{_OPTIONS}")
 
 
 class AdaptationError(BaseModel):

@@ -1,10 +1,11 @@
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
 from models.errors import InvalidOptions
-from models.methods import AdaptationOptions, validate_options
+from models.methods import DEFAULT_METHOD, METHODS, OPTIONS, AdaptationOptions, Option, described, validate_options
 
 
 def test_nothing_set_is_the_defaults():
@@ -30,6 +31,38 @@ def test_an_option_at_fault_is_refused_with_its_place(options, place):
     with pytest.raises(InvalidOptions) as caught:
         validate_options("metafuse", options)
     assert caught.value.at == f"options.{place}"
+
+
+WORDS = Option("what is charged for weights", str, choices=("l2", "none"))
+
+
+def test_one_of_some_words_is_taken():
+    for word in WORDS.choices:
+        WORDS.check("regularisation", word)
+    assert WORDS.describe() == "what is charged for weights (l2, none)"
+
+
+@pytest.mark.parametrize(("value", "says"), [("l3", "'l3', but must be one of l2, none"), (2, "str"), (None, "str")])
+def test_any_other_word_is_refused_with_those_that_may_be(value, says):
+    with pytest.raises(InvalidOptions, match=says) as caught:
+        WORDS.check("regularisation", value)
+    assert caught.value.at == "options.regularisation"
+
+
+def test_the_tables_agree_with_each_other():
+    assert DEFAULT_METHOD in METHODS
+    assert set(OPTIONS) == {field.name for field in fields(AdaptationOptions)}
+    for name, method in METHODS.items():
+        own = {option: getattr(method.defaults, option) for option in method.options}
+        assert validate_options(name, own) == method.defaults  # every default may be set
+
+
+def test_methods_and_options_are_described_for_clients():
+    methods, options = described()
+    assert all(f"`{name}`: {method.meaning}" in methods for name, method in METHODS.items())
+    assert "share of the frames held out of the finetuning to judge the result on (float from 0.1 to 0.6)" in options
+    (holdout,) = (line for line in options.splitlines() if line.startswith("- `holdout`"))
+    assert all(f"`{name}`" in holdout for name in METHODS)
 
 
 def test_an_unknown_method_is_refused():
