@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import affinefuse, evaluation, metafuse, metrics, naivefuse
+from models import affinefuse, epipolar, evaluation, metafuse, metrics, naivefuse
 from models.baselines import calibrated_theta, default_gains
 from models.checkpoint import Checkpoint
 from models.errors import InvalidOptions
@@ -101,6 +101,7 @@ _LEARN: Mapping[str, Callable[[Task], Learned]] = {
     "metafuse": metafuse.learn,
     "affinefuse": _affinefuse,
     "naivefuse": _naivefuse,
+    "epipolar": epipolar.learn,
 }
 
 

@@ -72,6 +72,7 @@ class Checkpoint:
             "digests": {"rig": self.rig_digest, "capture": self.capture_digest, "omega_base": self.omega.digest},
             "repaired_cameras": self.repaired,
             "project_joints": self.project,
+            "pooling": self.omega.pooling,
             "lineage": self.lineage,
             "metrics": self.metrics,
         }
@@ -110,6 +111,7 @@ class Checkpoint:
             (first, second),
             float(tensors["omega_sharpness"][0]),
             manifest["digests"]["omega_base"],
+            manifest.get("pooling", "sum"),
         )
         return cls(
             method=manifest["method"],

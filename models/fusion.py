@@ -35,12 +35,14 @@ class OmegaBase:
 
     ``values`` [64, 64]: rows across the line, columns along it, the same under a half turn, since a line has no
     direction. ``gains`` (g₁, g₂) and ``sharpness`` κ belong to the two rounds; with ``sharpness`` 0 there is only one.
+    ``pooling`` is how a target pixel takes what its weights see: equation (1)'s "sum", or their "max".
     """
 
     values: Array32
     gains: tuple[float, float]
     sharpness: float
     digest: str = ""
+    pooling: str = "sum"
 
 
 PLAIN_SUM = OmegaBase(np.zeros((HEATMAP_SIZE, HEATMAP_SIZE), np.float32), (1.0, 0.0), 0.0)
@@ -163,11 +165,22 @@ class Fuser:
         for source, outgoing in enumerate(self._outgoing):
             active = np.flatnonzero((flat[source] > FLOOR).any(0))
             seen = flat[source][:, active]
-            sums = self._tables[source][active].astype(np.float32).T @ np.where(seen > FLOOR, seen, 0).T
+            table = self._tables[source][active].astype(np.float32)
+            sums = self._pooled(table, np.where(seen > FLOOR, seen, 0))
             stop = 0
             for pair in outgoing:
                 start, stop = stop, stop + self._weights[pair].size
                 yield pair, sums[start:stop]
+
+    def _pooled(self, table: Array32, seen: Array32) -> Array32:
+        """What each knot takes [knots, S] of source pixels [S, A], by its weights for them, ``table`` [A, knots]."""
+        if self.omega.pooling == "sum":
+            return table.T @ seen.T
+        highest = np.zeros((table.shape[1], len(seen)), np.float32)
+        for s, sample in enumerate(seen):
+            pixels = np.flatnonzero(sample)
+            highest[:, s] = (table[pixels] * sample[pixels, None]).max(0, initial=0)
+        return highest
 
     def warped(self, heatmaps: NDArray[np.floating], target: int) -> Array32:
         """What each source says about a target view, without gains: [F, V, J, 64, 64], zero for the target itself."""

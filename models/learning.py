@@ -23,6 +23,17 @@ class Parts:
     choose: LabelledFrames
     held_out: LabelledFrames
 
+    @property
+    def seen(self) -> LabelledFrames:
+        """All frames that a method may look at: those to learn from, then those to choose by."""
+        a, b = self.fit, self.choose
+        return LabelledFrames(
+            a.frames + b.frames,
+            np.concatenate([a.heatmaps, b.heatmaps]),
+            np.concatenate([a.joints_view, b.joints_view]),
+            np.concatenate([a.visibility, b.visibility]),
+        )
+
 
 @dataclass(frozen=True)
 class Task:

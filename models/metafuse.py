@@ -46,20 +46,11 @@ def learn(task: Task) -> Learned:
     return Learned(cameras, omega, gains, theta, may_project=True, lineage={"ridge_width": width})
 
 
-def _joined(a: LabelledFrames, b: LabelledFrames) -> LabelledFrames:
-    return LabelledFrames(
-        a.frames + b.frames,
-        np.concatenate([a.heatmaps, b.heatmaps]),
-        np.concatenate([a.joints_view, b.joints_view]),
-        np.concatenate([a.visibility, b.visibility]),
-    )
-
-
 def _repair(rig: Rig, parts: Parts, options: AdaptationOptions) -> Rig:
     """The rig with cameras repaired by the labels, where that is better on held-out labels; else as it was sent."""
     if not options.repair_cameras:
         return rig
-    learn = _joined(parts.fit, parts.choose)
+    learn = parts.seen
     views = len(rig.cameras)
     rays = np.stack([view.invert(learn.joints_view[:, v]) for v, view in enumerate(rig.views)], axis=2)
     sigma = np.array([_LABEL_SIGMA_PX / view.scale for view in rig.views])

@@ -20,6 +20,7 @@ class AdaptationOptions:
     repair_cameras: bool = True
     steps: int = 60
     regularisation: str = "l2"
+    pooling: str = "sum"
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ OPTIONS: Mapping[str, Option] = {
         str,
         choices=("l2", "none", "l1", "l21"),
     ),
+    "pooling": Option("what is taken along an epipolar line: the sum or the highest", str, choices=("sum", "max")),
 }
 
 METHODS: Mapping[str, Method] = {
@@ -86,6 +88,11 @@ METHODS: Mapping[str, Method] = {
     "naivefuse": Method(
         "dense weights from the labelled frames alone",
         ("holdout",),
+        AdaptationOptions(repair_cameras=False, steps=0),
+    ),
+    "epipolar": Method(
+        "heuristic fusion along the lines of the cameras sent; only its width and gain are tuned on the labels",
+        ("holdout", "pooling"),
         AdaptationOptions(repair_cameras=False, steps=0),
     ),
 }
