@@ -9,10 +9,19 @@ from models.rotation import rotation_matrix, rotation_vector, skew
 
 Array = NDArray[np.float64]
 
-ROTATION_PRIOR = np.deg2rad(1.5)
-CENTRE_PRIOR = 0.005  # of the median distance from camera to scene
 _POINT_PRIOR = 10.0  # of that distance: only keeps points on nearly parallel rays from running away
 _MIN_DEPTH = 1e-3  # of the scene distance
+
+
+@dataclass(frozen=True)
+class Priors:
+    """How far cameras may be off: standard deviations of rotations, in radians, and of centres.
+
+    Centres are in the median distance from camera to scene. The defaults are those of a calibrated studio.
+    """
+
+    rotation: float = float(np.deg2rad(1.5))
+    centre: float = 0.005
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class Problem:
     rays: Array
     precision: Array
     prior: State
+    priors: Priors = Priors()
 
 
 @dataclass(frozen=True)
@@ -55,9 +65,9 @@ def residuals(problem: Problem, state: State) -> tuple[Array, Array, Array]:
 def _prior_residual(problem: Problem, state: State) -> tuple[Array, Array, Array]:
     """Rotation vectors from the cameras as sent [V, 3], and the whole prior residuals [V, 6] and [N, 3]."""
     turn = rotation_vector(state.R @ problem.prior.R.transpose(0, 2, 1))
-    shift = (state.centres - problem.prior.centres) / CENTRE_PRIOR
+    shift = (state.centres - problem.prior.centres) / problem.priors.centre
     drift = (state.points - problem.prior.points) / _POINT_PRIOR
-    return turn, np.concatenate([turn / ROTATION_PRIOR, shift], axis=1), drift
+    return turn, np.concatenate([turn / problem.priors.rotation, shift], axis=1), drift
 
 
 def cost(problem: Problem, state: State, cauchy: float) -> float:
@@ -92,7 +102,7 @@ def normal_equations(problem: Problem, state: State, cauchy: float) -> Normal:
     by_camera, by_point = by_camera * root[..., None, None], by_point * root[..., None, None]
     points, views = root.shape
     turn, camera_prior, point_prior = _prior_residual(problem, state)
-    prior_J = _prior_jacobian(turn)
+    prior_J = _prior_jacobian(turn, problem.priors)
 
     cameras = by_camera.transpose(1, 0, 2, 3).reshape(views, -1, 6)
     blocks = cameras.transpose(0, 2, 1) @ cameras + prior_J.transpose(0, 2, 1) @ prior_J
@@ -108,12 +118,12 @@ def normal_equations(problem: Problem, state: State, cauchy: float) -> Normal:
     return Normal(A.reshape(6 * views, -1), B, np.asarray(W).reshape(points, -1, 3), g, h)
 
 
-def _prior_jacobian(turn: Array) -> Array:
+def _prior_jacobian(turn: Array, priors: Priors) -> Array:
     """Derivative [V, 6, 6] of the camera prior; of log(exp(ω)·exp(φ)) by ω it is I − [φ]×/2 + [φ]×²/12 + O(φ⁴)."""
     cross = skew(turn)
     J = np.zeros((len(turn), 6, 6))
-    J[:, :3, :3] = (np.eye(3) - cross / 2 + cross @ cross / 12) / ROTATION_PRIOR
-    J[:, 3:, 3:] = np.eye(3) / CENTRE_PRIOR
+    J[:, :3, :3] = (np.eye(3) - cross / 2 + cross @ cross / 12) / priors.rotation
+    J[:, 3:, 3:] = np.eye(3) / priors.centre
     return J
 
 
