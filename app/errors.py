@@ -78,6 +78,7 @@ HTTP_STATUS: dict[type[RigFuseError], int] = {
     domain.InvalidHeatmaps: 422,
     domain.InvalidImage: 422,
     domain.InvalidOptions: 422,
+    domain.DatasetError: 422,
     domain.SkeletonMismatch: 409,
     domain.CheckpointMismatch: 409,
     domain.CorruptArtifact: 500,

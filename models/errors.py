@@ -7,7 +7,8 @@ RigFuseError
 │   │   └── InsufficientLabels    too few labelled frames to learn from
 │   ├── InvalidHeatmaps       wrong shape, type or values
 │   ├── InvalidImage          not an image, or not this camera's image
-│   └── InvalidOptions        an unknown method or option
+│   ├── InvalidOptions        an unknown method or option
+│   └── DatasetError          a file of a published data set is not as its format says
 ├── SkeletonMismatch          the backbone predicts other joints than the rig has
 ├── CheckpointMismatch        a checkpoint of another rig
 ├── CorruptArtifact           stored bytes that are not what they claim to be
@@ -73,6 +74,12 @@ class InvalidOptions(InvalidInput):
     """An unknown method or an option out of range."""
 
     default_code = "invalid_options"
+
+
+class DatasetError(InvalidInput):
+    """A file of a published data set is missing or not as its format says; ``at`` is the file and the place in it."""
+
+    default_code = "invalid_dataset"
 
 
 class SkeletonMismatch(RigFuseError):
