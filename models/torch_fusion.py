@@ -1,18 +1,25 @@
 """models.fusion.Fuser in torch, differentiable, and the loss that fusing is learned with."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 from torch.nn.functional import grid_sample
+from torch.utils.checkpoint import checkpoint
 
 from models import geometry
-from models.affine import HALF, NORMALISED, theta_of_pair
+from models.affine import NORMALISED, theta_of_pair
 from models.fusion import FLOOR
+from models.heatmap import HEATMAP_SIZE
 from models.pencil import pencil_of
 from models.rig import Rig
 
 NEAR_PX, FAR_PX, SOFTNESS = 1.6, 2.5, 0.08
-_PLACES = torch.from_numpy(np.ascontiguousarray(NORMALISED * HALF + HALF)).float()
+Rounds = tuple[Tensor, Tensor, Tensor]
 
 
 def detection_loss(fused: Tensor, joints: Tensor) -> Tensor:
@@ -20,46 +27,114 @@ def detection_loss(fused: Tensor, joints: Tensor) -> Tensor:
 
     fused [..., 4096]; joints [..., 2] in heatmap pixels, NaN where there is no label or it lies outside the view.
     """
-    squared = (_PLACES.to(joints) - joints.nan_to_num(1e4)[..., None, :]).square().sum(-1)
+    steps = torch.arange(HEATMAP_SIZE, dtype=joints.dtype, device=joints.device)
+    apart = (steps - joints.nan_to_num(1e4)[..., None]).square()  # [..., (x, y), 64]
+    squared = (apart[..., 1, :, None] + apart[..., 0, None, :]).flatten(-2)
     far = fused.masked_fill(squared < FAR_PX**2, -torch.inf).amax(-1)
     near = fused.masked_fill(squared > NEAR_PX**2, -torch.inf).amax(-1)
     labelled = joints.isfinite().all(-1) & near.isfinite()
     return torch.sigmoid((far - near)[labelled] / SOFTNESS).mean()
 
 
+class _Lookup(torch.autograd.Function):
+    """A sparse matrix times a dense one, with the transposed matrix at hand for the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
+        ctx.transposed = transposed
+        return matrix @ dense
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.transposed @ gradients[0], None, None
+
+
+@dataclass(frozen=True)
+class KnotWeights:
+    """Equation (2) at the knots of all pairs: per source [knots of its pairs, A], for its source ``pixels`` [A]."""
+
+    rows: Sequence[Tensor]
+    pixels: Sequence[Tensor]
+
+
 class PencilFusion:
     """Equations (1) and (2) of a rig's calibrated pairs, differentiable in ω_base, the gains and the sharpness."""
 
     def __init__(self, rig: Rig, device: torch.device | str = "cpu") -> None:
-        P, self.pairs = rig.projections(), rig.pairs
+        P, self.pairs, self.views = rig.projections(), rig.pairs, len(rig.cameras)
         pencils = [pencil_of(theta_of_pair(geometry.fundamental_matrix(P[a], P[b]))) for a, b in self.pairs]
-        self._knots = torch.from_numpy(np.stack([p.knots for p in pencils])).to(device)
-        lookups = np.stack([p.lookup().toarray() for p in pencils]).astype(np.float32)
-        self._lookups = torch.from_numpy(lookups).swapaxes(1, 2).contiguous().to(device)
-        self._incoming = [[p for p, (a, _) in enumerate(self.pairs) if a == v] for v in range(len(rig.cameras))]
+        self._knots = [torch.from_numpy(np.ascontiguousarray(p.knots)).to(device) for p in pencils]
+        self._incoming = [[p for p, (a, _) in enumerate(self.pairs) if a == v] for v in range(self.views)]
+        self._outgoing = [[p for p, (_, b) in enumerate(self.pairs) if b == v] for v in range(self.views)]
+        lookups = [
+            sparse.csr_array(sparse.hstack([pencils[p].lookup() for p in incoming])) if incoming else None
+            for incoming in self._incoming
+        ]
+        self._lookups = [
+            None if m is None else (_sparse(m, device), _sparse(sparse.csr_array(m.T), device)) for m in lookups
+        ]
         self._places = torch.from_numpy(NORMALISED).float().to(device)
 
-    def weights(self, omega: Tensor, width: float = 1.0) -> Tensor:
-        """Equation (2) at the knots of all pairs [P, L, 4096], the ridges ``width`` times as wide."""
-        stretch = torch.tensor([1.0, 1 / width], device=omega.device)
-        sampled = []
-        for knots in self._knots:  # a pair at a time: the places to read at are twice as large as what is read
-            places = torch.einsum("lrc,jc->ljr", knots[..., :2], self._places) + knots[:, None, :, 2]
-            sampled.append(grid_sample(omega[None, None], (places * stretch)[None], align_corners=True)[0, 0])
-        return torch.stack(sampled)
+    def active(self, heatmaps: Tensor, level: float) -> list[Tensor]:
+        """The pixels of each view [A] that any of the heatmaps [V, S, 4096] has above ``level``."""
+        return [torch.nonzero((view > level).any(0))[:, 0] for view in heatmaps]
 
-    def fuse(self, weights: Tensor, heatmaps: Tensor, gains: Tensor, rounds: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def weights(self, omega: Tensor, width: float = 1.0, pixels: Sequence[Tensor] | None = None) -> KnotWeights:
+        """Equation (2) at the knots of all pairs, the ridges ``width`` times as wide, for all or some source pixels."""
+        every = torch.arange(len(self._places), device=omega.device)
+        chosen = [every] * self.views if pixels is None else pixels
+        rows = []
+        for view, outgoing in enumerate(self._outgoing):
+            theta = torch.cat([self._knots[p] for p in outgoing]) if outgoing else self._places.new_zeros(0, 2, 3)
+            places = self._places[chosen[view]]
+            if omega.requires_grad:  # the places to read at are larger than what is read: found again on the way back
+                rows.append(checkpoint(_read, omega, theta, places, width, use_reentrant=False))
+            else:
+                rows.append(_read(omega, theta, places, width))
+        return KnotWeights(rows, chosen)
+
+    def fuse(self, weights: KnotWeights, heatmaps: Tensor, gains: Tensor, rounds: Rounds) -> Tensor:
         """Equation (1) in two rounds; heatmaps [V, S, 4096], gains [P], rounds (g₁, g₂, κ)."""
         first, second, sharpness = rounds
-        fused = heatmaps + first * self._evidence(weights, heatmaps, gains)
-        positive = fused.clamp_min(1e-6)
-        belief = (positive / positive.amax(-1, keepdim=True)) ** sharpness
-        return heatmaps + second * self._evidence(weights, heatmaps * belief, gains)
+        maps = heatmaps.transpose(1, 2)
+        seen = [maps[v].index_select(0, pixels) for v, pixels in enumerate(weights.pixels)]
+        believed = []
+        for view, evidence in enumerate(self._evidence(weights, seen, gains)):
+            fused = maps[view] + first * evidence
+            peak = fused.amax(0).clamp_min(1e-6)
+            positive = fused.index_select(0, weights.pixels[view]).clamp_min(1e-6)
+            believed.append(seen[view] * (positive / peak) ** sharpness)
+        evidence = torch.stack(self._evidence(weights, believed, gains))
+        return (maps + second * evidence).transpose(1, 2)
 
-    def _evidence(self, weights: Tensor, heatmaps: Tensor, gains: Tensor) -> Tensor:
-        seen = torch.where(heatmaps > FLOOR, heatmaps, torch.zeros_like(heatmaps))
+    def _evidence(self, weights: KnotWeights, seen: Sequence[Tensor], gains: Tensor) -> list[Tensor]:
+        """Σ_b γ_ab W_ab x_b of every target [4096, S], for what is seen at the sources' pixels [A, S]."""
+        knots: dict[int, Tensor] = {}
+        for view, outgoing in enumerate(self._outgoing):
+            floored = torch.where(seen[view] > FLOOR, seen[view], torch.zeros_like(seen[view]))
+            sums = weights.rows[view] @ floored
+            parts = torch.split(sums, [len(self._knots[p]) for p in outgoing])
+            knots |= {p: gains[p] * part for p, part in zip(outgoing, parts, strict=True)}
         total = []
-        for incoming in self._incoming:
-            knots = [gains[p] * (seen[self.pairs[p][1]] @ weights[p].T) for p in incoming]
-            total.append(torch.cat(knots, 1) @ self._lookups[incoming].flatten(0, 1))
-        return torch.stack(total)
+        for incoming, lookup in zip(self._incoming, self._lookups, strict=True):
+            if lookup is None:
+                total.append(seen[0].new_zeros(len(self._places), seen[0].shape[1]))
+            else:
+                total.append(_Lookup.apply(torch.cat([knots[p] for p in incoming]), *lookup))  # type: ignore[no-untyped-call]
+        return total
+
+
+def _read(omega: Tensor, theta: Tensor, places: Tensor, width: float) -> Tensor:
+    """ω_base [64, 64] read at θ [L, 2, 3] of places [A, 2]: [L, A]."""
+    stretch = torch.tensor([1.0, 1 / width], device=omega.device)
+    grid = torch.einsum("lrc,jc->ljr", theta[..., :2], places) + theta[:, None, :, 2]
+    return grid_sample(omega[None, None], (grid * stretch)[None], align_corners=True)[0, 0]
+
+
+def _sparse(matrix: sparse.csr_array, device: torch.device | str) -> Tensor:
+    """A SciPy matrix as a coalesced torch one."""
+    entries = matrix.tocoo()
+    index = torch.from_numpy(np.stack([entries.row, entries.col]).astype(np.int64))
+    values = torch.from_numpy(entries.data.astype(np.float32))
+    built = torch.sparse_coo_tensor(index, values, entries.shape, check_invariants=False, is_coalesced=True)
+    return built.to(device)
