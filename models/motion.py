@@ -9,27 +9,27 @@ from models.skeletons import Skeleton
 
 Array = NDArray[np.float64]
 
-# Offsets in metres in the parent's frame at rest (x left, y forward, z up), proportions of a body 1.75 m tall
+# Offsets in metres in the parent's frame at rest (x right, y forward, z up), proportions of a body 1.75 m tall
 # (Winter, Biomechanics and Motor Control of Human Movement, 4th ed., fig. 4.1).
-_REST: dict[str, tuple[str, tuple[float, float, float]]] = {
+REST: dict[str, tuple[str, tuple[float, float, float]]] = {
     "spine": ("pelvis", (0, 0, 0.25)),
     "neck": ("spine", (0, 0, 0.25)),
     "head_base": ("neck", (0, 0.02, 0.10)),
     "head": ("head_base", (0, 0.02, 0.16)),
     "nose": ("head_base", (0, 0.11, 0.03)),
-    "left_eye": ("head_base", (0.032, 0.095, 0.065)),
-    "left_ear": ("head_base", (0.075, 0.01, 0.045)),
-    "left_shoulder": ("neck", (0.18, 0, -0.03)),
+    "left_eye": ("head_base", (-0.032, 0.095, 0.065)),
+    "left_ear": ("head_base", (-0.075, 0.01, 0.045)),
+    "left_shoulder": ("neck", (-0.18, 0, -0.03)),
     "left_elbow": ("left_shoulder", (0, 0, -0.30)),
     "left_wrist": ("left_elbow", (0, 0, -0.26)),
-    "left_hip": ("pelvis", (0.10, 0, -0.03)),
+    "left_hip": ("pelvis", (-0.10, 0, -0.03)),
     "left_knee": ("left_hip", (0, 0, -0.43)),
     "left_ankle": ("left_knee", (0, 0, -0.43)),
     "left_heel": ("left_ankle", (0, -0.05, -0.07)),
-    "left_big_toe": ("left_ankle", (-0.02, 0.17, -0.07)),
-    "left_small_toe": ("left_ankle", (0.05, 0.14, -0.07)),
+    "left_big_toe": ("left_ankle", (0.02, 0.17, -0.07)),
+    "left_small_toe": ("left_ankle", (-0.05, 0.14, -0.07)),
 }
-_SAME = {"body_centre": "pelvis", "mid_hip": "pelvis"}
+SAME = {"body_centre": "pelvis", "mid_hip": "pelvis"}
 
 # Mean and standard deviation in degrees of each joint's rotation vector (x: flexion, y: abduction, z: twist).
 _ANGLES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
@@ -50,7 +50,7 @@ def random_motion(rng: np.random.Generator, frames: int, skeleton: Skeleton, *, 
     Successive frames move about as much as every sixth frame of a 60 Hz recording does.
     """
     joints = _body(rng, frames)
-    order = [joints[_SAME.get(name, name)] for name in skeleton.joints]
+    order = [joints[SAME.get(name, name)] for name in skeleton.joints]
     body: Array = np.stack(order, axis=1) * rng.uniform(0.88, 1.1)
     body[..., 2] -= body[..., 2].min(axis=1, keepdims=True)
     body[..., :2] += _curve(rng, frames, 2)[:, None] * roam / 2
@@ -61,16 +61,17 @@ def _body(rng: np.random.Generator, frames: int) -> dict[str, Array]:
     heading = Rotation.from_euler("z", rng.uniform(-180, 180) + 70 * _curve(rng, frames, 1), degrees=True)
     turned = {"pelvis": heading * _rotation(rng, frames, "pelvis")}
     placed: dict[str, Array] = {"pelvis": np.zeros((frames, 3))}
-    for joint, (parent, offset) in _both_sides():
+    for joint, (parent, offset) in both_sides():
         if parent not in turned:
             turned[parent] = turned[_parent(parent)] * _rotation(rng, frames, parent)
         placed[joint] = placed[parent] + turned[parent].apply(np.array(offset, float))
     return placed
 
 
-def _both_sides() -> list[tuple[str, tuple[str, tuple[float, float, float]]]]:
-    entries = list(_REST.items())
-    for joint, (parent, (x, y, z)) in _REST.items():
+def both_sides() -> list[tuple[str, tuple[str, tuple[float, float, float]]]]:
+    """Every joint of the body with its parent and its offset from it at rest, parents first."""
+    entries = list(REST.items())
+    for joint, (parent, (x, y, z)) in REST.items():
         if joint.startswith("left_"):
             mirrored = joint.replace("left_", "right_"), (parent.replace("left_", "right_"), (-x, y, z))
             entries.append(mirrored)
@@ -78,7 +79,7 @@ def _both_sides() -> list[tuple[str, tuple[str, tuple[float, float, float]]]]:
 
 
 def _parent(joint: str) -> str:
-    return _REST[joint.replace("right_", "left_")][0].replace("left_", joint.partition("_")[0] + "_")
+    return REST[joint.replace("right_", "left_")][0].replace("left_", joint.partition("_")[0] + "_")
 
 
 def _rotation(rng: np.random.Generator, frames: int, joint: str) -> Rotation:
@@ -88,8 +89,8 @@ def _rotation(rng: np.random.Generator, frames: int, joint: str) -> Rotation:
         angles[:, 0] = np.clip(angles[:, 0], 2, 145)
     if joint.endswith("knee"):
         angles[:, 0] = np.clip(angles[:, 0], -140, -2)
-    if joint.startswith("left_"):
-        angles[:, 1:] *= -1  # abduction moves the left arm to +x
+    if joint.startswith("right_"):
+        angles[:, 1:] *= -1  # abduction moves the right arm to +x
     return Rotation.from_euler("xyz", angles, degrees=True)
 
 
