@@ -11,7 +11,8 @@ from app.heatmap_files import HeatmapFile, check_heatmaps
 from app.image_files import ImageFile, check_images
 from app.settings import Settings
 from app.uploads import Upload
-from models.backbone import Backbone, ViewCutter, check_skeleton
+from models.backbone import Backbone, check_skeleton
+from models.cutting import ViewCutter
 from models.heatmap import HEATMAP_SIZE
 from models.rig import Rig
 

@@ -58,10 +58,14 @@ def theta_of_pair(F: Array, width: float = 1.0) -> Array32:
     return theta_of_lines(lines, width).reshape(HEATMAP_SIZE, HEATMAP_SIZE, 2, 3)
 
 
-def transform(omega: Array32, theta: Array32) -> Array32:
-    """Equation (2): the weights [..., 4096] of θ [..., 2, 3], reading ω_base bilinearly with zeros outside."""
+def transform(omega: Array32, theta: Array32, pixels: NDArray[np.intp] | None = None) -> Array32:
+    """Equation (2): the weights [..., 4096] of θ [..., 2, 3], reading ω_base bilinearly with zeros outside.
+
+    With ``pixels`` [N], only the weights [..., N] of these source pixels.
+    """
     theta = np.asarray(theta, np.float32)
-    places = theta[..., :2] @ NORMALISED.T.astype(np.float32) + theta[..., 2:]
+    grid = NORMALISED if pixels is None else NORMALISED[pixels]
+    places = theta[..., :2] @ grid.T.astype(np.float32) + theta[..., 2:]
     x, y = (places[..., 0, :] + 1) * HALF, (places[..., 1, :] + 1) * HALF
     weights = np.zeros(x.shape, np.float32)
     reach = HALF + 0.999  # a whole pixel beyond the border the weight is zero

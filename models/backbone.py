@@ -1,4 +1,4 @@
-"""Images → heatmaps: a camera's view is cut out of its raw image, and an ONNX network finds the joints in it.
+"""Images → heatmaps: an ONNX network finds the joints in the views that models.cutting cuts out of raw images.
 
 Any network that takes [N,256,256,3] or [N,3,256,256] and gives [N,J,64,64] works, through a manifest of its own beside
 the model file (``weights/movenet-thunder.json`` is one). Heatmap values should lie in 0…1, as confidences do.
@@ -11,21 +11,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import CorruptArtifact, DeviceUnavailable, InvalidImage, InvalidInput, SkeletonMismatch
-from models.geometry import INPUT_SIZE, view_maps
+from models.geometry import INPUT_SIZE
 from models.manifest import Manifest
-from models.rig import HEATMAP_SIZE, Camera, Rig, View
+from models.rig import HEATMAP_SIZE, Rig
 from models.skeletons import skeleton
 
 DEFAULT_MANIFEST: Final = Path(__file__).parent / "weights" / "movenet-thunder.json"
 BATCH: Final = 4  # on a CPU images cost about the same one by one and by four; more at a time cost more
 PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-_OUTSIDE: Final = -1e4  # where the distortion has no answer, no image is
 
 Images = NDArray[np.uint8]
 Heatmaps = NDArray[np.float32]
@@ -179,62 +176,3 @@ def _check_tensor(at: str, name: str, tensors: list[Any], dtype: str, shape: tup
 
 def _unfit(at: str, reason: str) -> InvalidInput:
     return InvalidInput(f"The backbone's network {reason}.", at=at, code="invalid_backbone")
-
-
-class ViewCutter:
-    """Cuts each camera's view out of its raw image; the maps of a rig are made once and kept."""
-
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
-        self._cuts = [_Cut.of(camera, view) for camera, view in zip(rig.cameras, rig.views, strict=True)]
-
-    def cut(self, camera_index: int, image: Images) -> Images:
-        """Raw image uint8 RGB [height,width,3] → undistorted view [256,256,3], black outside the image."""
-        camera = self._rig.cameras[camera_index]
-        if image.dtype != np.uint8 or image.shape != (camera.height, camera.width, 3):
-            raise InvalidImage(
-                f"Camera {camera.id} gives uint8 RGB images of {camera.width}×{camera.height}; "
-                f"this one is {image.dtype} {list(image.shape)} (height, width, channels).",
-                at=camera.id,
-            )
-        return self._cuts[camera_index].apply(image)
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """An area reduction to ``size`` (width, height), then one remap.
-
-    Sampling a 4K image at 256×256 points would skip most of its pixels and alias; the reduction first brings the image
-    to about the view's own resolution. That costs 2 ms for a whole 1080p image and 6 ms for 4K; the network, 18 ms.
-    """
-
-    size: tuple[int, int]
-    map_x: NDArray[np.float32]
-    map_y: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, camera: Camera, view: View) -> "_Cut":
-        map_x, map_y = (np.nan_to_num(positions, nan=_OUTSIDE) for positions in view_maps(camera, view))
-        factor = max(1, round(_shrink(map_x, map_y)))
-        size = (max(1, round(camera.width / factor)), max(1, round(camera.height / factor)))
-        return cls(
-            size=size,
-            map_x=((map_x + 0.5) * np.float32(size[0] / camera.width) - 0.5).astype(np.float32),
-            map_y=((map_y + 0.5) * np.float32(size[1] / camera.height) - 0.5).astype(np.float32),
-        )
-
-    def apply(self, image: Images) -> Images:
-        same = self.size == image.shape[1::-1]
-        reduced = image if same else cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
-        cut = cv2.remap(reduced, self.map_x, self.map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        return np.asarray(cut, np.uint8)
-
-
-def _shrink(map_x: NDArray[np.float32], map_y: NDArray[np.float32]) -> float:
-    """Raw image pixels for each pixel of the view, across and down alike, at the view's middle half."""
-    middle = slice(INPUT_SIZE // 4, 3 * INPUT_SIZE // 4)
-    x, y = map_x[middle, middle], map_y[middle, middle]
-    area = np.abs(
-        np.diff(x, axis=1)[1:] * np.diff(y, axis=0)[:, 1:] - np.diff(x, axis=0)[:, 1:] * np.diff(y, axis=1)[1:]
-    )
-    return float(np.sqrt(np.median(area)))

@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from models.affine import PIXELS
+from models.errors import InvalidOptions
 from models.pencil import PencilWeights, pencil_of
 from models.views import HEATMAP_SIZE
 
+Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
+Pixels = NDArray[np.intp]
 Lookup = sparse.csr_array | Array32
 FLOOR = 0.02  # a source's heatmap below this is background and is not summed
 
@@ -56,11 +59,14 @@ class PairWeights(Protocol):
     def size(self) -> int:
         """The number of knots L."""
 
-    def rows(self) -> Array32:
-        """The weights of the source pixels at the knots [L, 4096]."""
+    def rows(self, pixels: Pixels | None = None) -> Array32:
+        """The weights of the source's ``pixels`` [N], or of all 4096, at the knots [L, N]."""
 
     def lookup(self) -> Lookup:
         """The linear look-up [4096, L] of target pixels in the knots."""
+
+    def carried(self, target: Array, source: Array, /) -> "PairWeights":
+        """The weights between crops of the two views; ``target`` and ``source`` [3, 3] map crop to view pixels."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +81,29 @@ class LowRank:
         """The rank, L."""
         return len(self.right)
 
-    def rows(self) -> Array32:
+    def rows(self, pixels: Pixels | None = None) -> Array32:
         """The right factor."""
-        return self.right.astype(np.float32)
+        return (self.right if pixels is None else self.right[:, pixels]).astype(np.float32)
 
     def lookup(self) -> Array32:
         """The left factor."""
         return self.left.astype(np.float32)
+
+    def carried(self, _target: Array, _source: Array, /) -> PairWeights:
+        """Raises InvalidOptions: weights that are no function of a line belong to the pixels they were learned at."""
+        raise InvalidOptions(
+            "This checkpoint holds dense weights, which belong to the pixels of the rig's fixed views "
+            "and cannot follow a person: use the rig's views.",
+            at="view",
+        )
 
 
 class Fuser:
     """Fuses the heatmaps of a rig: built once from the weights of all pairs, then applied to any number of frames.
 
     ``pairs`` are (target, source) view indices; ``weights`` are θ [P, 64, 64, 2, 3] for ω_base, or the weights of every
-    pair; ``gains`` γ [P].
+    pair; ``gains`` γ [P]. With ``lasting`` false no tables are made ahead: each ``fuse`` makes the weights of those
+    source pixels that its frames light up, which is less work where the views change from frame to frame.
     """
 
     def __init__(
@@ -98,8 +113,10 @@ class Fuser:
         weights: Array32 | Sequence[PairWeights],
         gains: NDArray[np.floating],
         views: int,
+        *,
+        lasting: bool = True,
     ) -> None:
-        self.omega, self.views = omega, views
+        self.omega, self.views, self.pairs = omega, views, tuple(pairs)
         self._weights: list[PairWeights] = (
             [PencilWeights(omega.values, pencil_of(field)) for field in weights]
             if isinstance(weights, np.ndarray)
@@ -109,16 +126,26 @@ class Fuser:
         self._outgoing: list[list[int]] = [[p for p, (_, b) in enumerate(pairs) if b == v] for v in range(views)]
         self._sources = [source for _, source in pairs]
         self._gains = np.asarray(gains, np.float32)
-        self._tables = [self._table(v) for v in range(views)]
+        self._tables = [self._table(v).astype(np.float16) for v in range(views)] if lasting else []
 
-    def _table(self, source: int) -> NDArray[np.float16]:
-        """Weights of all knots of all targets of a source [4096, knots], a row a source pixel."""
-        knots = [self._weights[p].rows() for p in self._outgoing[source]]
-        return (
-            np.ascontiguousarray(np.concatenate(knots).T.astype(np.float16))
-            if knots
-            else np.zeros((PIXELS, 0), np.float16)
-        )
+    def carried(self, crops: Array) -> "Fuser":
+        """The same fusion between crops of the views, ``crops`` [V, 3, 3] mapping crop to view pixels; for one use."""
+        pairs = zip(self._weights, self.pairs, strict=True)
+        weights = [pair.carried(crops[target], crops[source]) for pair, (target, source) in pairs]
+        return Fuser(self.omega, self.pairs, weights, self._gains, self.views, lasting=False)
+
+    def _table(self, source: int, pixels: Pixels | None = None) -> Array32:
+        """Weights of all knots of all targets of a source's ``pixels`` [N, knots], a row a source pixel."""
+        knots = [self._weights[p].rows(pixels) for p in self._outgoing[source]]
+        count = PIXELS if pixels is None else len(pixels)
+        return np.ascontiguousarray(np.concatenate(knots).T) if knots else np.zeros((count, 0), np.float32)
+
+    def _lit(self, flat: Array32) -> list[tuple[Pixels, Array32]]:
+        """Per source, the pixels that any heatmap lights up [N] and their rows of the table [N, knots]."""
+        lit = [np.flatnonzero((source > FLOOR).any(0)) for source in flat]
+        if not self._tables:
+            return [(pixels, self._table(source, pixels)) for source, pixels in enumerate(lit)]
+        return [(pixels, table[pixels].astype(np.float32)) for pixels, table in zip(lit, self._tables, strict=True)]
 
     @property
     def nbytes(self) -> int:
@@ -134,10 +161,11 @@ class Fuser:
     def fuse(self, heatmaps: NDArray[np.floating]) -> Array32:
         """Equation (1) in two rounds: heatmaps [F, V, J, 64, 64] → fused [F, V, J, 64, 64]."""
         flat = self._by_view(heatmaps)
+        lit = self._lit(flat)  # belief only dims: the second round lights up no other pixels
         first, second = self.omega.gains
-        fused = flat + first * self._evidence(flat)
+        fused = flat + first * self._evidence(flat, lit)
         if self.omega.sharpness:
-            fused = flat + second * self._evidence(flat * self._belief(fused))
+            fused = flat + second * self._evidence(flat * self._belief(fused), lit)
         return self._by_frame(fused, heatmaps.shape)
 
     def _by_view(self, heatmaps: NDArray[np.floating]) -> Array32:
@@ -151,21 +179,20 @@ class Fuser:
         peak = np.maximum(fused.max(-1, keepdims=True), 1e-6)
         return np.power(np.maximum(fused, 0) / peak, np.float32(self.omega.sharpness))
 
-    def _evidence(self, flat: Array32) -> Array32:
+    def _evidence(self, flat: Array32, lit: list[tuple[Pixels, Array32]]) -> Array32:
         """Σ_b γ_ab W_ab x_b for every target [V, S, 4096]."""
-        knots = dict(self._knot_sums(flat))
+        knots = dict(self._knot_sums(flat, lit))
         total = np.zeros_like(flat)
         for target, incoming in enumerate(self._incoming):
             if incoming:
                 total[target] = (self._lookups[target] @ np.concatenate([knots[p] for p in incoming])).T
         return total
 
-    def _knot_sums(self, flat: Array32) -> Iterator[tuple[int, Array32]]:
+    def _knot_sums(self, flat: Array32, lit: list[tuple[Pixels, Array32]]) -> Iterator[tuple[int, Array32]]:
         """For every pair, the weighted sum of its source at each knot of its pencil [knots, S]."""
         for source, outgoing in enumerate(self._outgoing):
-            active = np.flatnonzero((flat[source] > FLOOR).any(0))
-            seen = flat[source][:, active]
-            table = self._tables[source][active].astype(np.float32)
+            pixels, table = lit[source]
+            seen = flat[source][:, pixels]
             sums = self._pooled(table, np.where(seen > FLOOR, seen, 0))
             stop = 0
             for pair in outgoing:
@@ -186,7 +213,7 @@ class Fuser:
         """What each source says about a target view, without gains: [F, V, J, 64, 64], zero for the target itself."""
         flat = self._by_view(heatmaps)
         out = np.zeros_like(flat)
-        for pair, sums in self._knot_sums(flat):
+        for pair, sums in self._knot_sums(flat, self._lit(flat)):
             if pair in self._incoming[target]:
                 out[self._sources[pair]] = (self._weights[pair].lookup() @ sums).T
         return self._by_frame(out, heatmaps.shape)

@@ -1,5 +1,6 @@
 """Projection, distortion and epipolar geometry at heatmap scale."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,8 +9,8 @@ from models.rig import Camera
 from models.views import HEATMAP_SIZE, View
 
 __all__ = [
-    "INPUT_SIZE", "distort", "epipolar_lines", "fundamental_matrix", "image_pixels_per_heatmap_pixel",
-    "image_to_view", "project", "undistort", "view_maps", "view_to_image",
+    "INPUT_SIZE", "coarse_view_maps", "distort", "epipolar_lines", "fundamental_matrix",
+    "image_pixels_per_heatmap_pixel", "image_to_view", "project", "undistort", "view_maps", "view_to_image",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -37,6 +38,15 @@ def view_maps(camera: Camera, view: View) -> tuple[NDArray[np.float32], NDArray[
     grid = np.stack(np.meshgrid(centres, centres), axis=-1)
     pixels = view_to_image(camera, view, grid).astype(np.float32)
     return np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1])
+
+
+def coarse_view_maps(camera: Camera, view: View) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The same as ``view_maps``, exact at the centres of heatmap pixels and bilinear between them."""
+    centres = np.arange(-1, HEATMAP_SIZE + 1, dtype=np.float64)
+    pixels = view_to_image(camera, view, np.stack(np.meshgrid(centres, centres), axis=-1)).astype(np.float32)
+    step = INPUT_SIZE // HEATMAP_SIZE
+    fine = cv2.resize(pixels, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)[step:-step, step:-step]
+    return np.ascontiguousarray(fine[..., 0]), np.ascontiguousarray(fine[..., 1])
 
 
 def project(P: Array, points: Array) -> Array:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -201,6 +202,11 @@ class Rig:
     def projections(self) -> Array:
         """World → homogeneous heatmap pixels, per view [V, 3, 4]."""
         return np.stack([v.K @ np.column_stack([c.R, c.t]) for c, v in zip(self.cameras, self.views, strict=True)])
+
+    def with_views(self, seen: Sequence[View]) -> "Rig":
+        """The same cameras seen through other windows, as those that follow a person from frame to frame."""
+        object.__setattr__(other := copy(self), "views", tuple(seen))
+        return other
 
     def with_poses(self, R: Array, t: Array) -> "Rig":
         """The same rig with its cameras elsewhere, each keeping its view. R [V, 3, 3], t [V, 3]."""

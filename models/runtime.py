@@ -1,5 +1,6 @@
 """The inference engine: heatmaps of synchronised frames in, fused heatmaps, 2D and 3D joints out. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.heatmap import HEATMAP_SIZE, decode, decode_near
 from models.pictorial import median_limb_lengths, pictorial
 from models.rig import Rig
 from models.triangulation import INLIER_PX, Triangulation, triangulate
+from models.views import View
 
 Array = NDArray[np.float64]
 METHODS = ("robust", "dlt", "pictorial")
@@ -28,7 +30,7 @@ class Poses:
     ``heatmaps`` [F, V, J, 64, 64]; ``joints_view`` [F, V, J, 2] heatmap pixels; ``poses2d`` the same in raw image
     pixels; ``confidence2d`` [F, V, J]; ``pose3d`` [F, J, 3] in the rig's unit, NaN where not triangulated;
     ``confidence`` [F, J]; ``reprojection_px`` [F, J] mean over the views used, in raw image pixels; ``views_used``
-    [F, J].
+    [F, J]; ``view`` [F, V, 3, 3] the ``K`` of the views (models.views) that the frame was seen through.
     """
 
     heatmaps: NDArray[np.float32]
@@ -39,6 +41,14 @@ class Poses:
     confidence: Array
     reprojection_px: Array
     views_used: NDArray[np.intp]
+    view: Array
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Poses]") -> "Poses":
+        """The poses of several runs of frames as one."""
+        return cls(
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__}
+        )
 
 
 class Engine:
@@ -84,6 +94,17 @@ class Engine:
     def with_projection(self) -> "Engine":
         """The same engine, its 2D joints the projections of the joints in space."""
         return Engine(self.rig, self.cameras, self.fuser, measure=self._measure, project=True)
+
+    def seeing(self, views: Sequence[View]) -> "Engine":
+        """The same engine for frames that were seen through other views than the rig's, such as crops of a person.
+
+        Raises InvalidOptions where the weights of its fusion belong to the rig's own pixels.
+        """
+        pairs = zip(self.rig.views, views, strict=True)
+        crops = np.stack([fixed.K @ np.linalg.inv(view.K) for fixed, view in pairs])
+        fuser = None if self.fuser is None else self.fuser.carried(crops)
+        rigs = self.rig.with_views(views), self.cameras.with_views(views)
+        return Engine(*rigs, fuser, measure=self._measure, project=self._project)
 
     @property
     def nbytes(self) -> int:
@@ -167,4 +188,5 @@ class Engine:
             confidence=np.clip(points.confidence, 0, 1).reshape(frames, count),
             reprojection_px=np.where(missing, np.nan, pixels).reshape(frames, count),
             views_used=np.where(missing, 0, used).reshape(frames, count),
+            view=np.broadcast_to(np.stack([view.K for view in self.rig.views]), (frames, joints.shape[1], 3, 3)),
         )

@@ -51,7 +51,7 @@ def view_of(camera: "Camera", up: Array | None, volume: tuple[Array, Array] | No
     """The smallest upright square window that holds the projected volume, or else the whole image."""
     border = image_border(camera)
     window = border if volume is None else _shown(camera, volume, border.min(0), border.max(0))
-    turn = _upright(camera, up, volume)
+    turn = upright(camera, up, _middle(camera, volume))
     turned = window @ turn.T
     low, high = turned.min(0), turned.max(0)
     side = float((high - low).max())
@@ -112,15 +112,19 @@ def _clip(polygon: Array, plane: Array) -> Array:
     return both[np.stack([before >= 0, crossing], axis=1)]
 
 
-def _upright(camera: "Camera", up: Array | None, volume: tuple[Array, Array] | None) -> Array:
-    """Rotation [2, 2] that turns the world's up to the image's up, seen at the volume's centre or the optical axis."""
+def _middle(camera: "Camera", volume: tuple[Array, Array] | None) -> Array:
+    """Where the camera sees the volume's centre, or its optical axis, in normalised coordinates [2]."""
+    if volume is None:
+        return np.zeros(2)
+    point = camera.R @ (volume[0] + volume[1]) / 2 + camera.t
+    return point[:2] / point[2] if point[2] > 0 else np.zeros(2)
+
+
+def upright(camera: "Camera", up: Array | None, centre: Array) -> Array:
+    """Rotation [2, 2] that turns the world's up to the image's up, seen at ``centre`` [2] in normalised coordinates."""
     if up is None:
         return np.eye(2)
     direction = camera.R @ (up / np.linalg.norm(up))
-    centre = np.zeros(2)
-    if volume is not None:
-        point = camera.R @ (volume[0] + volume[1]) / 2 + camera.t
-        centre = point[:2] / point[2] if point[2] > 0 else centre
     x, y = direction[:2] - centre * direction[2]
     length = float(np.hypot(x, y))
     if length < 0.05:  # looking straight down: no direction is up

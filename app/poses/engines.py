@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from app.artifacts import ArtifactStore
 from app.cache import Cache
-from models.backbone import ViewCutter
 from models.checkpoint import Checkpoint
+from models.cutting import ViewCutter
 from models.rig import Rig
 from models.runtime import Engine
 

@@ -12,7 +12,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from models.backbone import DEFAULT_MANIFEST, Backbone, ViewCutter, check_skeleton
+from models.backbone import DEFAULT_MANIFEST, Backbone, check_skeleton
+from models.cutting import ViewCutter
 from models.errors import (
     CorruptArtifact,
     DeviceUnavailable,
