@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import affinefuse, epipolar, evaluation, metafuse, metrics, naivefuse
+from models import affinefuse, epipolar, evaluation, metafuse, metrics, naivefuse, naivefuse_meta
 from models.baselines import calibrated_theta, default_gains
 from models.checkpoint import Checkpoint
 from models.errors import InvalidOptions
-from models.fusion import PLAIN_SUM
 from models.labelled import LabelledFrames, check_enough
 from models.learning import Learned, Parts, Progress, Task
 from models.methods import validate_options
+from models.naivefuse_samples import thinned
 from models.rig import Rig
 from models.runtime import Engine
 from models.weights import affine_omega
 
 _BLOCKS = 10
-_MAX_SAMPLES = 4_000  # of the baselines, whose time grows with the cube of their number, or memory with it
+_MAX_SAMPLES = 4_000  # of affinefuse, whose memory grows with their number
 _MAX_AFFINE_CAMERAS = 8  # 0.4 GB of weights at 4, 1.9 GB at 8
 
 
@@ -75,41 +75,20 @@ def _affinefuse(task: Task) -> Learned:
             at="method",
         )
     theta = affinefuse.learn(
-        calibrated_theta(rig).astype(np.float32), omega, _thinned(task.parts.fit), rig.pairs,
+        calibrated_theta(rig).astype(np.float32), omega, thinned(task.parts.fit, _MAX_SAMPLES), rig.pairs,
         steps=task.options.steps, rng=task.rng, device=task.device,
         progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
     )  # fmt: skip
     return Learned(rig, omega, np.full(len(rig.pairs), default_gains(len(rig.cameras))), theta)
 
 
-def _naivefuse(task: Task) -> Learned:
-    """No camera takes part in fusing; those sent triangulate."""
-    task.progress("finetune", 0.02)
-    pairs, parts = task.rig.pairs, task.parts
-    factors = naivefuse.learn(
-        _thinned(parts.fit),
-        _thinned(parts.choose),
-        pairs,
-        task.rng,
-        lambda share: task.progress("finetune", 0.02 + 0.66 * share),
-    )
-    lineage = {"ridges": list(factors.ridges), "rank": factors.right.shape[1]}
-    return Learned(task.rig, PLAIN_SUM, np.ones(len(pairs)), left=factors.left, right=factors.right, lineage=lineage)
-
-
 _LEARN: Mapping[str, Callable[[Task], Learned]] = {
     "metafuse": metafuse.learn,
     "affinefuse": _affinefuse,
-    "naivefuse": _naivefuse,
+    "naivefuse": naivefuse.learn,
+    "naivefuse_meta": naivefuse_meta.learn,
     "epipolar": epipolar.learn,
 }
-
-
-def _thinned(frames: LabelledFrames) -> LabelledFrames:
-    """At most ``_MAX_SAMPLES`` joints, from frames spread evenly over the capture."""
-    limit = max(1, _MAX_SAMPLES // frames.heatmaps.shape[2])
-    kept = np.unique(np.linspace(0, len(frames.frames) - 1, min(limit, len(frames.frames))).astype(int))
-    return frames.subset(kept)
 
 
 def _split(labelled: LabelledFrames, holdout: float, rng: np.random.Generator) -> Parts:
@@ -137,16 +116,20 @@ def _judge(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint, progress: Pr
     }
     held_out = parts.held_out
     truth = evaluation.labels_in_space(cameras, held_out)
+    extrinsics = draft.lineage.get("extrinsics", "sent")
+    elsewhere = truth if extrinsics == "sent" else np.full_like(truth, np.nan)  # the cameras sent are of another world
     report: dict[str, Any] = {
         "jdr_threshold": evaluation.threshold_summary(rig, held_out),
         "held_out_frames": list(held_out.frames),
         "mpjpe_reference": "held-out labels in space, triangulated with the cameras of this checkpoint",
     }
     for index, (name, engine) in enumerate(engines.items()):
-        report[name] = evaluation.scores(engine, evaluation.run(engine, held_out), held_out, truth)
+        report[name] = evaluation.scores(
+            engine, evaluation.run(engine, held_out), held_out, truth if name == "fused" else elsewhere
+        )
         progress("evaluate", 0.8 + 0.19 * (index + 1) / len(engines))
     report["fused"]["per_pair"] = _pair_rows(rig, cameras, held_out, draft.gains)
-    report["calibration"] = evaluation.calibration(rig, cameras, held_out)
+    report["calibration"] = evaluation.calibration(rig, cameras, held_out, extrinsics)
     report["label_agreement"] = evaluation.rounded(evaluation.label_agreement(held_out, truth))
     report["promoted"], report["reason"] = evaluation.verdict(report)
     return replace(draft, project=project, metrics=report)

@@ -11,7 +11,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle_equations import Priors, Problem, State, cost, moved, normal_equations, residuals, schur, solve
+from models.bundle_equations import (
+    CALIBRATED,
+    Priors,
+    Problem,
+    State,
+    cost,
+    moved,
+    normal_equations,
+    residuals,
+    schur,
+    solve,
+)
 from models.consensus import Cameras, consensus, refine
 from models.errors import InsufficientLabels
 
@@ -47,13 +58,12 @@ class Repair:
     centre_std: Array
 
 
-def repair_extrinsics(R: Array, t: Array, rays: Array, sigma: Array, priors: Priors = Priors()) -> Repair:
+def repair_extrinsics(R: Array, t: Array, rays: Array, sigma: Array, priors: Priors = CALIBRATED) -> Repair:
     """Adjust every camera to the labels.
 
     R [V, 3, 3], t [V, 3] with x_cam = R·X + t; rays [N, V, 2] are labels in normalised undistorted image coordinates,
-    NaN where unlabelled; ``sigma`` [V] is the standard deviation of a label in the same coordinates; ``priors`` says how
-    far the cameras may be off.
-    Raises InsufficientLabels.
+    NaN where unlabelled; ``sigma`` [V] is the standard deviation of a label in the same coordinates; ``priors``
+    says how far the cameras may be off. Raises InsufficientLabels.
     """
     labelled: Mask = np.isfinite(rays.sum(axis=2))
     kept = np.flatnonzero(labelled.sum(1) >= 2)

@@ -17,11 +17,14 @@ _MIN_DEPTH = 1e-3  # of the scene distance
 class Priors:
     """How far cameras may be off: standard deviations of rotations, in radians, and of centres.
 
-    Centres are in the median distance from camera to scene. The defaults are those of a calibrated studio.
+    Centres are in the median distance from camera to scene.
     """
 
-    rotation: float = float(np.deg2rad(1.5))
-    centre: float = 0.005
+    rotation: float
+    centre: float
+
+
+CALIBRATED = Priors(rotation=float(np.deg2rad(1.5)), centre=0.005)
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Problem:
     rays: Array
     precision: Array
     prior: State
-    priors: Priors = Priors()
+    priors: Priors = CALIBRATED
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,17 @@ def label_reprojection_px(cameras: Rig, frames: LabelledFrames) -> Array:
     return _reprojection_px(cameras, points.reshape(count, joints, 3), frames)
 
 
-def calibration(sent: Rig, used: Rig, frames: LabelledFrames) -> dict[str, Any]:
-    """How well the labels fit the cameras as sent and as used, and how far each camera was turned and moved."""
+def calibration(sent: Rig, used: Rig, frames: LabelledFrames, extrinsics: str = "sent") -> dict[str, Any]:
+    """How well the labels fit the cameras as sent and as used, and how far each camera was turned and moved.
+
+    Cameras whose ``extrinsics`` come from the labels alone are in a world of their own, and those sent may be made up:
+    how far they are from each other says nothing, and is left out.
+    """
     before, after = label_reprojection_px(sent, frames), label_reprojection_px(used, frames)
     spread = after / _image_pixels(used)[:, None]
     return {
         "repaired": used is not sent,
+        "extrinsics": extrinsics,
         "label_reprojection_px_sent": rounded(mean(before), 3),
         "label_reprojection_px": rounded(mean(after), 3),
         "label_reprojection_median_heatmap_px": rounded(_median(spread), 3),
@@ -65,6 +70,7 @@ def calibration(sent: Rig, used: Rig, frames: LabelledFrames) -> dict[str, Any]:
                 "moved_mm": round(float(np.linalg.norm(new.centre - old.centre)) * sent.metres_per_unit * 1000, 2),
             }
             for old, new in zip(sent.cameras, used.cameras, strict=True)
+            if extrinsics == "sent"
         ],
     }
 

@@ -17,6 +17,7 @@ from models.affine import HALF, PIXELS
 from models.baselines import calibrated_theta, default_gains
 from models.bundle import repair_extrinsics
 from models.errors import InsufficientLabels
+from models.extrinsics import extrinsics_from_labels
 from models.fusion import OmegaBase
 from models.labelled import LabelledFrames
 from models.learning import Learned, Parts, Progress, Task
@@ -43,11 +44,19 @@ def learn(task: Task) -> Learned:
     problem = _Problem.build(cameras, task.parts, omega, task.rng, task.device)
     width, gains = _finetune(cameras, problem, task.options.steps, task.rng, task.progress)
     theta = calibrated_theta(cameras, width).astype(np.float32)
-    return Learned(cameras, omega, gains, theta, may_project=True, lineage={"ridge_width": width})
+    lineage = {"ridge_width": width, "extrinsics": task.options.extrinsics}
+    return Learned(cameras, omega, gains, theta, may_project=True, lineage=lineage)
 
 
 def _repair(rig: Rig, parts: Parts, options: AdaptationOptions) -> Rig:
-    """The rig with cameras repaired by the labels, where that is better on held-out labels; else as it was sent."""
+    """The rig with cameras repaired by the labels, where that is better on held-out labels; else as it was sent.
+
+    Cameras that come from the labels alone are what they are.
+    """
+    if options.extrinsics == "labels":
+        return extrinsics_from_labels(
+            rig, parts.seen, body_height_m=options.body_height_m, first_distance=options.first_distance
+        )
     if not options.repair_cameras:
         return rig
     learn = parts.seen

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from models.errors import InvalidOptions
+from models.posture import ADULT_HEIGHT_M
 
 DEFAULT_METHOD = "metafuse"
 
@@ -18,6 +19,9 @@ class AdaptationOptions:
 
     holdout: float = 0.3
     repair_cameras: bool = True
+    extrinsics: str = "sent"
+    body_height_m: float = ADULT_HEIGHT_M
+    first_distance: float = 0.0
     steps: int = 60
     regularisation: str = "l2"
     pooling: str = "sum"
@@ -65,6 +69,22 @@ class Method:
 OPTIONS: Mapping[str, Option] = {
     "holdout": Option("share of the frames held out of the finetuning to judge the result on", float, (0.1, 0.6)),
     "repair_cameras": Option("whether the labels may repair the extrinsics", bool),
+    "extrinsics": Option(
+        "where R and t of the cameras come from: `sent` with the rig, and repaired; or from the `labels` alone, where "
+        "those sent are made up. With `labels` all joints in space are in a world that the labels define: the rig's "
+        "unit, the origin between the person's feet, `up` of the rig (or z) up, the first camera straight ahead",
+        str,
+        choices=("sent", "labels"),
+    ),
+    "body_height_m": Option(
+        "with extrinsics from labels: height of the person in metres, from which the scale is taken", float, (0.3, 2.5)
+    ),
+    "first_distance": Option(
+        "with extrinsics from labels: distance of the rig's first two cameras in its unit, which then gives the scale; "
+        "0 where it is not known",
+        float,
+        (0.0, 1e6),
+    ),
     "steps": Option("number of optimiser steps", int, (0, 1000)),
     "regularisation": Option(
         "what is charged for dense weights: nothing, their squares, their sizes, or their lengths by groups",
@@ -77,7 +97,7 @@ OPTIONS: Mapping[str, Option] = {
 METHODS: Mapping[str, Method] = {
     "metafuse": Method(
         "generic weights bent to cameras that the labels have repaired; steps learn the gains of single pairs",
-        ("holdout", "repair_cameras", "steps"),
+        ("holdout", "repair_cameras", "extrinsics", "body_height_m", "first_distance", "steps"),
         AdaptationOptions(),
     ),
     "affinefuse": Method(
@@ -87,6 +107,11 @@ METHODS: Mapping[str, Method] = {
     ),
     "naivefuse": Method(
         "dense weights from the labelled frames alone",
+        ("holdout", "regularisation"),
+        AdaptationOptions(repair_cameras=False, steps=0),
+    ),
+    "naivefuse_meta": Method(
+        "dense weights drawn to those that were meta-learned for all pairs",
         ("holdout",),
         AdaptationOptions(repair_cameras=False, steps=0),
     ),
