@@ -1,6 +1,6 @@
 """Labelled views to train a backbone on: a capture's own files, or people cut out of COCO-style images.
 
-A capture's views are cut by models.backbone.ViewCutter, so training sees what serving sees. All views of a run lie in
+A capture's views are cut by models.cutting.ViewCutter, so training sees what serving sees. All views of a run lie in
 one array on the disk, cut when the run starts.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from models.backbone import ViewCutter
+from models.cutting import ViewCutter
 from models.errors import InvalidImage, InvalidLabels, InvalidRig, SkeletonMismatch
 from models.geometry import INPUT_SIZE
 from models.heatmap import HEATMAP_SIZE
