@@ -4,6 +4,7 @@
 import os
 import socket
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -114,6 +115,36 @@ def demo(
     from app.demo.main import run
 
     run(data_dir=data_dir, output=output, synthetic=synthetic)
+
+
+@app.command(rich_help_panel="Try it out")
+def benchmark(
+    *,
+    dataset: Annotated[str, typer.Option(help="panoptic, human36m or totalcapture.")],
+    root: Annotated[Path, typer.Option(help="Folder of the data set, as docs/datasets.md says.")],
+    method: Annotated[str, typer.Option(help="none, triangulated, or methods to adapt by.")] = "none,metafuse",
+    frames: Annotated[str, typer.Option(help="Numbers of labelled frames.")] = "50,100,200,500",
+    cameras: Annotated[str, typer.Option(help="How many cameras, or their names.")] = "4",
+    every: Annotated[int | None, typer.Option(help="Step between the frames that are used.")] = None,
+    body: Annotated[int | None, typer.Option(help="Panoptic: the person's id, where there are several.")] = None,
+    backbone: Annotated[Path | None, typer.Option(help="Manifest of another backbone than the one that ships.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many test frames.")] = None,
+    pictorial: Annotated[bool, typer.Option(help="Judge the pictorial model too, which is slow.")] = True,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="The same seed chooses the same frames.")] = 0,
+    work: Annotated[Path | None, typer.Option(help="Folder for heatmaps while it runs.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the results as JSON.")] = None,
+) -> None:
+    """Run the MetaFuse paper's protocol on a data set that you have, its figures beside ours."""
+    if find_spec("torch") is None:
+        typer.echo("rigfuse: the benchmark adapts rigs and needs torch: install rigfuse[worker,cpu].", err=True)
+        raise typer.Exit(1)
+    given = {
+        "dataset": dataset, "root": root, "method": method, "frames": frames, "cameras": cameras, "every": every,
+        "body": body, "backbone": backbone, "limit": limit, "device": device, "seed": seed, "work": work, "out": out,
+    }  # fmt: skip
+    options = [part for name, value in given.items() if value is not None for part in (f"--{name}", str(value))]
+    _become("models.benchmark", [*options, *([] if pictorial else ["--no-pictorial"])])
 
 
 commands.install(app)

@@ -1,0 +1,125 @@
+"""A benchmark's results as a table, the paper's figures below them, and as a document that tells their provenance."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from models.backbone import Backbone
+from models.checkpoint import CODE_VERSION
+from models.datasets.protocol import Plan, Stage
+from models.datasets.published import PUBLISHED, SOURCE
+from models.datasets.scores import AVERAGE, GROUPS, Estimate, Outcome
+from models.datasets.sequence import Dataset
+from models.datasets.shots import MARGIN_M
+
+FORMAT = "rigfuse-benchmark-1"
+_COLUMNS = (*GROUPS, AVERAGE)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A method's outcome after ``frames`` labelled ones (None: it learns from none), and the adaptation's time."""
+
+    method: str
+    frames: int | None
+    outcome: Outcome
+    seconds: float | None = None
+    promoted: bool | None = None
+
+
+def table(dataset: str, results: Sequence[Result], plan: Plan) -> Table:
+    """JDR in percent and MPJPE in millimetres with 95% intervals over frames; below them the paper's."""
+    mpjpe = [f"MPJPE {name}" for name in plan.triangulations]
+    shown = Table("method", "frames", *(f"JDR {name}" for name in _COLUMNS), *mpjpe, "not found", "adapted in")
+    for result in results:
+        jdr = result.outcome.jdr(plan.seed)
+        shown.add_row(
+            result.method,
+            _count(result.frames),
+            *(_told(jdr[name], interval=name == AVERAGE) for name in _COLUMNS),
+            *(_told(result.outcome.mpjpe(name, plan.seed), interval=True) for name in plan.triangulations),
+            "/".join(f"{result.outcome.missing(name):.1f}%" for name in plan.triangulations),
+            "" if result.seconds is None else f"{result.seconds:.0f} s",
+        )
+    shown.add_section()
+    for row in PUBLISHED[dataset]:
+        figures = [f"{row.jdr[name]:.1f}" if name in row.jdr else "" for name in _COLUMNS]
+        paper = [""] * (len(mpjpe) - 1) + ["" if row.mpjpe_mm is None else f"{row.mpjpe_mm:.1f}"]
+        shown.add_row(f"paper: {row.method}", _count(row.frames), *figures, *paper, "", "", style="dim")
+    shown.caption = f"paper: {SOURCE}"
+    return shown
+
+
+def document(
+    dataset: Dataset, backbone: Backbone, stage: Stage, plan: Plan, results: Sequence[Result]
+) -> dict[str, Any]:
+    """Everything that was measured, and what is needed to measure it again."""
+    outcome = results[0].outcome
+    return {
+        "format": FORMAT,
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"rigfuse": CODE_VERSION} | {name: version(name) for name in ("numpy", "torch", "onnxruntime")},
+        "dataset": _dataset(dataset, stage),
+        "backbone": {"name": backbone.manifest.name, "joints": backbone.skeleton, "digest": backbone.digest},
+        "plan": asdict(plan),
+        "joints": list(outcome.joints),
+        "threshold": _threshold(stage),
+        "intervals": "95%, percentile bootstrap of 1000 resamples over frames",
+        "results": [_result(result, plan) for result in results],
+        "paper": {"source": SOURCE, "rows": [asdict(row) for row in PUBLISHED[dataset.name]]},
+    }
+
+
+def _dataset(dataset: Dataset, stage: Stage) -> dict[str, Any]:
+    used = {
+        side: {pick.shot.sequence.name: len(pick.index) for pick in picks}
+        for side, picks in (("train", stage.train), ("test", stage.test))
+    }
+    lacking = [0 if s is None else int((~s.whole).sum()) for s in (stage.train_heatmaps, stage.test_heatmaps)]
+    return {
+        "name": dataset.name, "split": dataset.note, "left_out": list(dataset.left_out), "frames": used,
+        "frames_without_an_image": dict(zip(("train", "test"), lacking, strict=True)),
+        "cameras": [camera.id for camera in stage.rig.cameras], "rig": stage.rig.digest, "volume_margin_m": MARGIN_M,
+    }  # fmt: skip
+
+
+def _threshold(stage: Stage) -> dict[str, Any]:
+    values = np.concatenate([pick.shot.half_head[pick.index].ravel() for pick in stage.test])
+    labels = np.concatenate([pick.shot.labels[pick.index].reshape(-1, 2) for pick in stage.test])
+    labels = labels[np.isfinite(labels).all(1)]
+    outside = ((labels < -0.5) | (labels > 63.5)).any(1).mean() if len(labels) else float("nan")
+    head = stage.test[0].shot.sequence.rig.skeleton.head
+    return {
+        "rule": "half the labelled head" if head else "half of a tenth of the side of the labelled joints' box",
+        "median_heatmap_px": round(float(np.nanmedian(values)), 3),
+        "labels_outside_the_view_percent": round(100 * float(outside), 2),
+    }
+
+
+def _result(result: Result, plan: Plan) -> dict[str, Any]:
+    outcome = result.outcome
+    return {
+        "method": result.method,
+        "labelled_frames": result.frames,
+        "test_frames": len(outcome.hits),
+        "jdr_percent": {name: estimate.document() for name, estimate in outcome.jdr(plan.seed).items()},
+        "mpjpe_mm": {name: outcome.mpjpe(name, plan.seed).document() for name in plan.triangulations},
+        "not_found_percent": {name: round(outcome.missing(name), 2) for name in plan.triangulations},
+        "adapted_in_s": None if result.seconds is None else round(result.seconds, 2),
+        "promoted": result.promoted,
+    }
+
+
+def _count(frames: int | None) -> str:
+    return "–" if frames is None else str(frames)
+
+
+def _told(estimate: Estimate, *, interval: bool) -> str:
+    if not np.isfinite(estimate.value):
+        return ""
+    return f"{estimate.value:.1f}" + (f" [{estimate.low:.1f}, {estimate.high:.1f}]" if interval else "")
