@@ -22,6 +22,7 @@ from models.methods import validate_options
 from models.naivefuse_samples import thinned
 from models.rig import Rig
 from models.runtime import Engine
+from models.uncertainty import doubt_from_labels
 from models.weights import affine_omega
 
 _BLOCKS = 10
@@ -58,7 +59,10 @@ def adapt(
         theta=learned.theta, left=learned.left, right=learned.right, gains=learned.gains.astype(np.float32),
         R=np.stack([c.R for c in cameras.cameras]), t=np.stack([c.t for c in cameras.cameras]),
         repaired=cameras is not rig, project=learned.may_project,
-        lineage={"frames": len(labelled.frames), **learned.lineage, "device": device, "torch": str(torch.__version__)},
+        lineage={
+            "frames": len(labelled.frames), "doubt": round(doubt_from_labels(parts.seen), 4), **learned.lineage,
+            "device": device, "torch": str(torch.__version__),
+        },
     )  # fmt: skip
     progress("evaluate", 0.7)
     return _judge(rig, cameras, parts, draft, progress)

@@ -15,6 +15,7 @@ from models.heatmap import HEATMAP_SIZE, decode, decode_near
 from models.pictorial import median_limb_lengths, pictorial
 from models.rig import Rig
 from models.triangulation import INLIER_PX, Triangulation, triangulate
+from models.uncertainty import measurement_covariance, point_covariance, spread
 from models.views import View
 
 Array = NDArray[np.float64]
@@ -30,7 +31,8 @@ class Poses:
     ``heatmaps`` [F, V, J, 64, 64]; ``joints_view`` [F, V, J, 2] heatmap pixels; ``poses2d`` the same in raw image
     pixels; ``confidence2d`` [F, V, J]; ``pose3d`` [F, J, 3] in the rig's unit, NaN where not triangulated;
     ``confidence`` [F, J]; ``reprojection_px`` [F, J] mean over the views used, in raw image pixels; ``views_used``
-    [F, J]; ``view`` [F, V, 3, 3] the ``K`` of the views (models.views) that the frame was seen through.
+    [F, J]; ``view`` [F, V, 3, 3] the ``K`` of the views (models.views) that the frame was seen through;
+    ``covariance`` [F, J, 3, 3] of ``pose3d``, in the rig's unit squared (models.uncertainty).
     """
 
     heatmaps: NDArray[np.float32]
@@ -42,6 +44,7 @@ class Poses:
     reprojection_px: Array
     views_used: NDArray[np.intp]
     view: Array
+    covariance: Array
 
     @classmethod
     def joined(cls, parts: "Sequence[Poses]") -> "Poses":
@@ -60,10 +63,17 @@ class Engine:
     """
 
     def __init__(
-        self, sent: Rig, cameras: Rig, fuser: Fuser | None, *, measure: bool = False, project: bool = False
+        self,
+        sent: Rig,
+        cameras: Rig,
+        fuser: Fuser | None,
+        *,
+        measure: bool = False,
+        project: bool = False,
+        doubt: float = 1.0,
     ) -> None:
         self.rig, self.cameras, self.fuser = sent, cameras, fuser
-        self._measure, self._project = measure, project
+        self._measure, self._project, self._doubt = measure, project, doubt
         self._projections = cameras.projections()
         self._pixel = np.array(
             [geometry.image_pixels_per_heatmap_pixel(c, v) for c, v in zip(sent.cameras, sent.views, strict=True)]
@@ -89,11 +99,17 @@ class Engine:
         """A rig's own checkpoint; raises CheckpointMismatch for a checkpoint of another rig."""
         cameras = checkpoint.rig(rig)
         fuser = Fuser(checkpoint.omega, rig.pairs, checkpoint.weights(), checkpoint.gains, len(rig.cameras))
-        return cls(rig, cameras, fuser, measure=True, project=checkpoint.project)
+        doubt = float(checkpoint.lineage.get("doubt", 1.0))
+        return cls(rig, cameras, fuser, measure=True, project=checkpoint.project, doubt=doubt)
 
     def with_projection(self) -> "Engine":
         """The same engine, its 2D joints the projections of the joints in space."""
-        return Engine(self.rig, self.cameras, self.fuser, measure=self._measure, project=True)
+        return Engine(self.rig, self.cameras, self.fuser, measure=self._measure, project=True, doubt=self._doubt)
+
+    @property
+    def follows(self) -> bool:
+        """Whether it may see through other views than the rig's."""
+        return self.fuser is None or self.fuser.follows
 
     def seeing(self, views: Sequence[View]) -> "Engine":
         """The same engine for frames that were seen through other views than the rig's, such as crops of a person.
@@ -104,7 +120,7 @@ class Engine:
         crops = np.stack([fixed.K @ np.linalg.inv(view.K) for fixed, view in pairs])
         fuser = None if self.fuser is None else self.fuser.carried(crops)
         rigs = self.rig.with_views(views), self.cameras.with_views(views)
-        return Engine(*rigs, fuser, measure=self._measure, project=self._project)
+        return Engine(*rigs, fuser, measure=self._measure, project=self._project, doubt=self._doubt)
 
     @property
     def nbytes(self) -> int:
@@ -116,17 +132,18 @@ class Engine:
         self._check(heatmaps, triangulation)
         starts = range(0, max(len(heatmaps), 1), _CHUNK)
         parts = [self._peaks(heatmaps[start : start + _CHUNK]) for start in starts]
-        fused, peaks, height, measured, trust = (np.concatenate(part) for part in zip(*parts, strict=True))
+        fused, peaks, height, measured, trust, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
         points = self._triangulate(fused, measured, np.maximum(trust, 0), triangulation)
+        points = self._with_covariance(points, np.maximum(trust, 0), moments, triangulation)
         joints = self._projected(points, peaks) if self._project else peaks
         return self._result(fused, joints, height, points)
 
-    def _peaks(self, heatmaps: NDArray[np.floating]) -> tuple[NDArray[np.float32], Array, Array, Array, Array]:
-        """Fused heatmaps, their peaks and heights, and where and how high each view's own heatmap shows the joint."""
+    def _peaks(self, heatmaps: NDArray[np.floating]) -> tuple[NDArray[np.float32], Array, Array, Array, Array, Array]:
+        """Fused heatmaps, their peaks and heights, and where, how high and how wide each view's own shows the joint."""
         fused = np.asarray(heatmaps, np.float32) if self.fuser is None else self.fuser.fuse(heatmaps)
         peaks, height = decode(fused)
         own = decode_near(heatmaps, peaks, _OWN_REACH_PX) if self._measure else (peaks, height)
-        return fused, peaks, height, *own
+        return fused, peaks, height, *own, spread(heatmaps, own[0])
 
     def warped(self, heatmaps: NDArray[np.floating], target: int) -> NDArray[np.float32]:
         """What each other view says about a target view [F, V, J, 64, 64]; zeros without fusion."""
@@ -151,6 +168,14 @@ class Engine:
         flat, weights = points.swapaxes(1, 2).reshape(-1, views, 2), trust.swapaxes(1, 2).reshape(-1, views)
         robust = triangulate(self._projections, flat, weights, method="dlt" if method == "dlt" else "robust")
         return robust if method != "pictorial" else self._pictorial(fused, flat, robust)
+
+    def _with_covariance(self, points: Triangulation, trust: Array, moments: Array, method: str) -> Triangulation:
+        """The points with covariances from the heatmaps' own spread, moments [F, V, J, 2, 2]."""
+        views, weights = trust.shape[1], trust.swapaxes(1, 2).reshape(-1, trust.shape[1])
+        measured = self._doubt * measurement_covariance(moments, trust).swapaxes(1, 2).reshape(-1, views, 2, 2)
+        reach = np.inf if method == "dlt" else INLIER_PX
+        covariance = point_covariance(self._projections, points, weights, measured, inlier_px=reach)
+        return replace(points, covariance=covariance)
 
     def _pictorial(self, fused: NDArray[np.float32], flat: Array, robust: Triangulation) -> Triangulation:
         """The pictorial model's joints, started from the robust ones, its limb lengths their median over the frames."""
@@ -189,4 +214,5 @@ class Engine:
             reprojection_px=np.where(missing, np.nan, pixels).reshape(frames, count),
             views_used=np.where(missing, 0, used).reshape(frames, count),
             view=np.broadcast_to(np.stack([view.K for view in self.rig.views]), (frames, joints.shape[1], 3, 3)),
+            covariance=points.covariance.reshape(frames, count, 3, 3),
         )
