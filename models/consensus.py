@@ -96,7 +96,7 @@ def _vote(
     a, b = pairs
     if not len(a) or not len(pixels):
         return np.full((len(pixels), 3), np.nan), np.zeros(len(pixels)), np.zeros(len(pixels))
-    hypotheses, valid = _meeting_points(cameras, cameras.rays(pixels), a, b)
+    hypotheses, valid = meeting_points(cameras, cameras.rays(pixels), a, b)
     valid &= (weights[:, a] > 0) & (weights[:, b] > 0)
     agreement = squared_residuals(cameras.P, hypotheses, pixels[:, None]) * (-1 / inlier_px**2) + 1
     votes = np.maximum(agreement, 0) * weights[:, None] * valid[..., None]
@@ -109,7 +109,7 @@ def _vote(
     return points, support, rival
 
 
-def _meeting_points(
+def meeting_points(
     cameras: Cameras, rays: Array, a: NDArray[np.intp], b: NDArray[np.intp]
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Where the rays [N, V, 3] of each pair (a, b) [H] come nearest: points [N, H, 3] and whether they do so in front.

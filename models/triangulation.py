@@ -69,9 +69,18 @@ def triangulate(
         found, used = _linear(cameras, pixels, weights)
     else:
         raise InvalidOptions(f"There is no triangulation {method!r}; use 'robust' or 'dlt'.", at="triangulation")
-    covariance = _covariance(cameras.P, found, used * weights / np.square(sigma))
+    return stated(cameras, found, used, pixels, trust, sigma)
+
+
+def stated(cameras: Cameras, found: Array, used: Mask, pixels: Array, trust: Array, sigma_px: Array) -> Triangulation:
+    """Points ``found`` [N, 3] in the cameras' own world with all that is told about them, those not settled NaN.
+
+    ``used`` [N, V] are the views that agree, pixels [N, V, 2] the detections and ``trust`` [N, V] their confidence.
+    """
+    weights = trust / np.maximum(trust.max(1, keepdims=True, initial=0), 1e-12)
+    covariance = _covariance(cameras.P, found, used * weights / np.square(sigma_px))
     settled = (used.sum(1) >= 2) & _determined(cameras.P, found, used, covariance)
-    used &= settled[:, None]
+    used = used & settled[:, None]
     distance = np.sqrt(squared_residuals(cameras.P, found, pixels))
     return Triangulation(
         points=np.where(settled[:, None], cameras.to_world(found), np.nan),
