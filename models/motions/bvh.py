@@ -107,7 +107,7 @@ def forward_kinematics(nodes: list[Node], motion: Array) -> dict[str, Array]:
         local = Rotation.identity(len(motion))
         for channel in turns:
             axis = channel[0].lower()
-            local = local * Rotation.from_euler(axis, columns[channel], degrees=True)
+            local = local * Rotation.from_euler(axis, columns[channel][:, None], degrees=True)
         if node.parent < 0:
             placed.append(moved)
             turned.append(local)

@@ -63,7 +63,7 @@ def _files(source: str | Path) -> list[Path]:
     if source == DEEPMIMIC:
         return list(find_clips())
     path = Path(source)
-    files = sorted(file for pattern in _PATTERNS for file in path.glob(pattern)) if path.is_dir() else [path]
+    files = sorted({file for pattern in _PATTERNS for file in path.glob(pattern)}) if path.is_dir() else [path]
     if not files:
         raise InvalidInput(f"{path} holds no {', '.join(_PATTERNS)}.", at="motions", code="invalid_motion")
     for file in files:
