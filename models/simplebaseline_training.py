@@ -11,6 +11,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Schedule:
     @classmethod
     def of(cls, epochs: int, **other: Any) -> "Schedule":
         """The paper's shape over another number of epochs: drops after half and after five sixths."""
-        return cls(epochs=epochs, drops=(round(epochs / 2), round(epochs * 5 / 6)), **other)
+        return cls(epochs=epochs, drops=(ceil(epochs / 2), ceil(epochs * 5 / 6)), **other)
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, the first being 0."""

@@ -25,7 +25,7 @@ from models.simplebaseline_data import Samples, Source, capture, coco_people, ga
 from models.simplebaseline_export import export
 from models.simplebaseline_training import Curve, Run, Schedule, train
 
-_PARITY_IMAGES = 8
+_PARITY_IMAGES = 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +81,8 @@ def _imagenet(path: Path | None) -> dict[str, torch.Tensor] | None:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its readers raise
-        raise InvalidInput(f"{path} holds no weights that torch can read: {error}.", at=str(path)) from error
+        told = str(error).partition("\n")[0]
+        raise InvalidInput(f"{path} holds no weights that torch can read: {told}", at=str(path)) from error
     if not isinstance(weights, dict):
         raise InvalidInput(f"{path} holds no state dictionary.", at=str(path))
     return {name: value for name, value in weights.items() if isinstance(value, torch.Tensor)}

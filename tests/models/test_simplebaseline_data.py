@@ -1,0 +1,149 @@
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from stick_figures import source, two_cameras, write_capture
+
+from models.cutting import ViewCutter
+from models.errors import InvalidImage, InvalidInput, InvalidLabels, InvalidRig, RigFuseError, SkeletonMismatch
+from models.geometry import image_to_view
+from models.simplebaseline_data import capture, coco_people, gather, split
+
+
+@pytest.fixture
+def files(tmp_path):
+    return write_capture(tmp_path, two_cameras())
+
+
+def rewrite(path, change):
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_training_sees_what_serving_sees(files, tmp_path):
+    rig = two_cameras()
+    samples = gather([capture(*files)], tmp_path / "views.npy")
+    assert samples.images.shape == (20, 256, 256, 3)
+    raw = cv2.imread(str(files[2] / "000003" / "right.png"))[..., ::-1]
+    assert np.array_equal(samples.images[7], ViewCutter(rig).cut(1, np.ascontiguousarray(raw)))
+    label = json.loads(files[1].read_text())["frames"][3]["cameras"]["right"]
+    expected = image_to_view(rig.cameras[1], rig.views[1], np.array(label)[:, :2])
+    np.testing.assert_allclose(samples.joints_view[7], expected, atol=1e-9)
+
+
+def test_a_zip_is_read_as_its_folder_is(files, tmp_path):
+    zipped = shutil.make_archive(str(tmp_path / "frames"), "zip", files[2])
+    folder = gather([capture(*files)], tmp_path / "a.npy")
+    assert gather([capture(files[0], files[1], tmp_path / zipped)], tmp_path / "b.npy").digest != ""
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+    assert folder.groups[:2] == (f"{files[1]}:000000",) * 2
+
+
+def test_views_without_labels_need_no_image(files, tmp_path):
+    rewrite(files[1], lambda labels: labels["frames"][0]["cameras"].pop("left"))
+    (files[2] / "000000" / "left.png").unlink()
+    assert len(gather([capture(*files)], tmp_path / "views.npy").images) == 19
+
+
+def damage(path):
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def other_size(path):
+    cv2.imwrite(str(path), np.zeros((10, 20, 3), np.uint8))
+
+
+BAD_FILES = {
+    "missing joint": (1, lambda p: rewrite(p, lambda d: d["frames"][2]["cameras"]["left"].pop()), "Expected 17 rows"),
+    "unknown camera": (
+        1, lambda p: rewrite(p, lambda d: d["frames"][0]["cameras"].update(top=[])), "for camera 'top', which this rig",
+    ),
+    "labels not JSON": (1, lambda p: p.write_text("{"), "cannot be read as JSON"),
+    "labels a list": (1, lambda p: p.write_text("[]"), "must hold a JSON object"),
+    "rig without cameras": (0, lambda p: rewrite(p, lambda d: d.pop("cameras")), "is no rig"),
+    "image missing": (2, lambda p: (p / "000004/left.png").unlink(), "has no image 000004/left.jpg"),
+    "image damaged": (2, lambda p: damage(p / "000004/left.png"), "000004/left.png is not an image"),
+    "image of another size": (2, lambda p: other_size(p / "000004/left.png"), "000004/left: Camera left gives"),
+    "no such folder": (2, shutil.rmtree, "neither a folder nor a zip"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_what_is_wrong_is_named(files, tmp_path, name):
+    index, spoil, message = BAD_FILES[name]
+    spoil(files[index])
+    with pytest.raises(RigFuseError, match=message) as caught:
+        gather([capture(*files)], tmp_path / "views.npy")
+    expected = {0: InvalidRig, 1: InvalidInput, 2: InvalidImage}[index]
+    assert isinstance(caught.value, expected)
+
+
+def test_one_backbone_has_one_skeleton(files, tmp_path):
+    other = write_capture(tmp_path / "other", two_cameras("panoptic19"))
+    with pytest.raises(SkeletonMismatch, match="coco17, panoptic19"):
+        gather([capture(*files), capture(*other)], tmp_path / "views.npy")
+
+
+def test_whole_frames_are_held_out(tmp_path):
+    samples = gather([source(tmp_path, frames=25)], tmp_path / "views.npy")
+    fit, held_out = split(samples, 0.2, seed=0)
+    assert sorted([*fit, *held_out]) == list(range(50))
+    frames = [{samples.groups[i] for i in part} for part in (fit, held_out)]
+    assert not frames[0] & frames[1]
+    assert len(frames[1]) in (4, 5, 6)  # two of ten blocks of two or three
+    assert not np.array_equal(held_out, split(samples, 0.2, seed=1)[1])
+    assert len(split(samples, 0, seed=0)[1]) == 0
+    with pytest.raises(InvalidLabels, match="too few"):
+        split(samples, 1.0, seed=0)
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """One image with a white dot at each of two people's noses."""
+    image = np.zeros((480, 640, 3), np.uint8)
+    people = []
+    for number, (x, y, size) in enumerate(((100, 120, 80), (400, 200, 360))):
+        nose = (x + size // 3, y + size // 4)
+        cv2.circle(image, nose, 3 + size // 60, (255, 255, 255), -1)
+        people.append(
+            {"id": number, "image_id": 7, "bbox": [x, y, size, size / 2], "keypoints": [*nose, 2] + [0, 0, 0] * 16}
+        )
+    crowd = {"id": 8, "image_id": 7, "iscrowd": 1, "keypoints": [], "bbox": [0, 0, 5, 5]}
+    unlabelled = people[0] | {"id": 9, "keypoints": [0] * 51}
+    cv2.imwrite(str(tmp_path / "000007.png"), image)
+    document = {"images": [{"id": 7, "file_name": "000007.png"}], "annotations": [*people, crowd, unlabelled]}
+    (tmp_path / "people.json").write_text(json.dumps(document))
+    return tmp_path / "people.json", tmp_path
+
+
+def test_people_are_cut_out_of_coco_images(coco, tmp_path):
+    samples = gather([coco_people(*coco)], tmp_path / "views.npy")
+    assert (samples.skeleton, len(samples.images)) == ("coco17", 2)
+    for image, joints in zip(samples.images, samples.joints_view, strict=True):
+        rows, columns = np.nonzero(image[..., 0] > 128)
+        middle = (np.array([columns.mean(), rows.mean()]) + 0.5) / 4 - 0.5
+        np.testing.assert_allclose(joints[0], middle, atol=0.15)
+        assert np.isnan(joints[1:]).all()
+
+
+def test_people_of_one_image_stay_together(coco, tmp_path):
+    samples = gather([coco_people(*coco)], tmp_path / "views.npy")
+    assert len(set(samples.groups)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"keypoints": [1, 1, 2]}, "needs 17 keypoints"),
+        ({"bbox": [0, 0, 0, 10]}, "has no size"),
+        ({"image_id": 1}, "an image that is not listed"),
+        ({"bbox": None}, "is no COCO keypoints file"),
+    ],
+)
+def test_a_wrong_annotation_is_named(coco, change, message):
+    rewrite(coco[0], lambda document: document["annotations"][1].update(change))
+    with pytest.raises(InvalidLabels, match=message):
+        coco_people(*coco)
