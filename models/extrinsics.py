@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from models.bundle import repair_extrinsics
 from models.bundle_equations import Priors
 from models.errors import InsufficientLabels
-from models.labelled import LabelledFrames
+from models.labelled import LABEL_SIGMA_PX, LabelledFrames
 from models.posture import ADULT_HEIGHT_M, gauge_of
 from models.rig import Rig
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-LABEL_SIGMA_PX = 0.25
 _INLIER_SIGMAS = 4.0
 _MIN_SHARED = 30  # joints labelled in both views of a pair, or in a camera and in space, that its pose is built on
 _MIN_INLIERS = 0.6  # share of them that must agree

@@ -13,6 +13,7 @@ from models.rig import Rig
 
 MIN_LABELLED_FRAMES = 8
 RECOMMENDED_FRAMES = 50
+LABEL_SIGMA_PX = 0.25  # heatmap pixels that a careful annotator is off by
 _MIN_JOINTS_IN_TWO_VIEWS = 4
 _GRID = 4  # coverage is told on a 4×4 grid of each view
 

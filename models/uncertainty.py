@@ -6,10 +6,11 @@ estimate in space is the sandwich A⁻¹·B·A⁻¹ of M-estimation (Huber, Robu
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from models.consensus import Cameras, reprojection
 from models.heatmap import decode_near
-from models.labelled import LabelledFrames
+from models.labelled import LABEL_SIGMA_PX, LabelledFrames
 from models.triangulation import INLIER_PX, Triangulation
 
 Array = NDArray[np.float64]
@@ -62,8 +63,8 @@ def measurement_covariance(moments: Array, heights: Array) -> Array:
 def doubt_from_labels(labelled: LabelledFrames) -> float:
     """By which factor this detector's errors at visible joints differ from ``measurement_covariance``, in variance.
 
-    The median of the squared Mahalanobis distances of labels from the peaks beside them, over that of χ² with two
-    degrees of freedom: the labels' own noise counts as the detector's. One where too few joints are labelled.
+    With it the squared Mahalanobis distances of labels from the peaks beside them have the median of χ² with two
+    degrees of freedom, the labels being off by their own. One where too few joints are labelled.
     """
     seen = (labelled.visibility == 2) & np.isfinite(labelled.joints_view).all(-1)
     if seen.sum() < _MIN_LABELS:
@@ -72,8 +73,15 @@ def doubt_from_labels(labelled: LabelledFrames) -> float:
     peaks, heights = decode_near(heatmaps, joints, _NEAR_PX)
     covariance = measurement_covariance(spread(heatmaps, peaks), heights)
     off = peaks - joints
-    distance = np.einsum("ni,nij,nj->n", off, np.linalg.inv(covariance), off)
-    return float(np.clip(np.median(distance) / (2 * np.log(2)), *_DOUBT))
+
+    def excess(doubt: float) -> float:
+        whole = doubt * covariance + LABEL_SIGMA_PX**2 * np.eye(2)
+        return float(np.median(np.einsum("ni,nij,nj->n", off, np.linalg.inv(whole), off)) - 2 * np.log(2))
+
+    low, high = _DOUBT
+    if excess(low) <= 0 or excess(high) >= 0:
+        return low if excess(low) <= 0 else high
+    return float(brentq(excess, low, high, xtol=0.01))
 
 
 def point_covariance(
