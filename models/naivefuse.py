@@ -4,13 +4,14 @@ The baseline of MetaFuse (CVPR 2020), after Qiu et al., "Cross View Fusion for 3
 no ω_base, no epipolar geometry, 16.8 million weights a pair. For every target view a, over samples s (a joint of a
 frame, labelled inside a) with heatmaps h and a Gaussian g at the label:
 
-    minimise  Σ_s ‖h_a(s) + Σ_b W_ab h_b(s) − g_a(s)‖² + λ Σ_b ‖W_ab‖²
+    minimise  Σ_s ‖h_a(s) + Σ_b W_ab h_b(s) − g_a(s)‖² + λ Ω(W)
 
-What differs from the paper: its l2-regularised variant, and the exact minimum instead of some steps of Adam. The
-minimum lies in the span of the samples, ``W_ab = αᵀ X_b``, so it takes a linear system as large as their number, whose
-cost grows with the cube of it. λ is the one with the least error on frames of the capture that were not fitted to. The
-backbone stays fixed. W is stored as the factors of its truncated singular value decomposition, since dense weights of
-four cameras are 0.8 GB.
+Ω is one of the paper's: nothing, the squares (models.naivefuse_ridge), the sizes, or the lengths of groups
+(models.naivefuse_sparse). What differs from the paper: the minimum itself instead of some steps of Adam, and a fixed
+backbone. λ is the one with the least error on frames of the capture that were not fitted to. With a ``start``, the
+weights are sought near it instead of near zero (models.naivefuse_meta). Trained with a thousand frames this is the
+paper's upper bound, NaiveFuse-full. W is stored as the factors of its truncated singular value decomposition, since
+dense weights of four cameras are 0.8 GB.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,122 +19,96 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
-from models.affine import HALF, PIXELS
 from models.errors import InsufficientLabels
-from models.fusion import FLOOR
-from models.heatmap import HEATMAP_SIZE, render
+from models.fusion import PLAIN_SUM, LowRank
 from models.labelled import LabelledFrames
+from models.learning import Learned, Task
+from models.naivefuse_factors import Product, stacked, truncate
+from models.naivefuse_ridge import NONE, RIDGES, best_ridge, dual
+from models.naivefuse_samples import Problem, Samples, thinned
+from models.naivefuse_sparse import fit_sparse
 
-Array32 = NDArray[np.float32]
-
-TARGET_SIGMA_PX = 2.0
-RANK = 96
-RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # λ in units of the samples' mean squared length
-_SPARE = 32  # directions beyond the rank that the subspace iteration carries
-_ITERATIONS = 2
+RANK = {"l2": 96, "none": 96, "l1": 192, "l21": 96}
+MOST_SAMPLES = {"l2": 17_000, "none": 6_000, "l1": 1_700, "l21": 1_700}
+"""A capture with more has its frames thinned: time grows with the cube of the number, or memory with its square."""
+_MOST_TO_CHOOSE_BY = 4_000
+_START_RIDGES = (*RIDGES, 100.0, 1000.0)
 
 
 @dataclass(frozen=True)
 class Factors:
-    """W of all pairs: ``left`` [P, 4096, r] and ``right`` [P, r, 4096]; ``ridges`` [V], the λ of each target view."""
+    """W of all pairs: ``left`` [P, 4096, r], ``right`` [P, r, 4096]; ``strengths`` [V], the λ of each target view."""
 
     left: NDArray[np.float16]
     right: NDArray[np.float16]
-    ridges: tuple[float, ...]
+    strengths: tuple[float, ...]
 
 
-@dataclass(frozen=True)
-class _Samples:
-    """``heatmaps`` [V, S, 4096], ``targets`` [V, S, 4096] Gaussians at the labels, ``inside`` [V, S] the view."""
-
-    heatmaps: Array32
-    targets: Array32
-    inside: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, frames: LabelledFrames) -> "_Samples":
-        views = frames.heatmaps.shape[1]
-        joints = frames.joints_view.swapaxes(0, 1).reshape(views, -1, 2)
-        inside = np.abs(joints - HALF).max(-1) < HEATMAP_SIZE / 2
-        heatmaps = frames.heatmaps.swapaxes(0, 1).reshape(views, -1, PIXELS)
-        return cls(heatmaps, render(joints, TARGET_SIGMA_PX).reshape(views, -1, PIXELS), inside)
-
-    def problem(self, target: int, sources: Sequence[int]) -> tuple[list[Array32], Array32]:
-        """What the sources see [S, 4096] of the samples of a target view, and what it lacks [S, 4096].
-
-        A source counts in the samples that are labelled inside it too.
-        """
-        kept = self.inside[target] & self.inside[list(sources)].any(0)
-        seen = [np.where(self.heatmaps[b][kept] > FLOOR, self.heatmaps[b][kept], 0) for b in sources]
-        seen = [x * self.inside[b][kept, None] for b, x in zip(sources, seen, strict=True)]
-        return seen, self.targets[target][kept] - self.heatmaps[target][kept]
+def learn(task: Task, start: LowRank | None = None) -> Learned:
+    """The method: no camera takes part in fusing; those sent triangulate."""
+    task.progress("finetune", 0.02)
+    pairs, regularisation = task.rig.pairs, task.options.regularisation
+    used = thinned(task.parts.fit, MOST_SAMPLES[regularisation])
+    factors = fit(
+        used, thinned(task.parts.choose, _MOST_TO_CHOOSE_BY), pairs, task.rng,
+        regularisation=regularisation, start=start,
+        progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
+    )  # fmt: skip
+    lineage = {
+        "regularisation": regularisation,
+        "strengths": list(factors.strengths),
+        "rank": factors.right.shape[1],
+        "frames_fitted": len(used.frames),
+        "frames_left_out_as_too_many": len(task.parts.fit.frames) - len(used.frames),
+    }
+    return Learned(task.rig, PLAIN_SUM, np.ones(len(pairs)), left=factors.left, right=factors.right, lineage=lineage)
 
 
-def learn(
-    fit: LabelledFrames,
+def fit(
+    frames: LabelledFrames,
     choose: LabelledFrames,
     pairs: Sequence[tuple[int, int]],
     rng: np.random.Generator,
+    *,
+    regularisation: str = "l2",
+    start: LowRank | None = None,
     progress: Callable[[float], None] = lambda _fraction: None,
 ) -> Factors:
-    """The factors of W for (target, source) ``pairs``; raises InsufficientLabels where a view has no sample."""
-    samples, others = _Samples.of(fit), _Samples.of(choose)
-    factors: dict[tuple[int, int], tuple[Array32, Array32]] = {}
-    ridges = []
+    """The factors of W for (target, source) ``pairs``; raises InsufficientLabels where a view has no sample.
+
+    ``start``, for l2 only, are the weights of every pair that W is drawn to.
+    """
+    samples, others = Samples.of(frames), Samples.of(choose)
+    factors, strengths = {}, []
     targets = sorted({a for a, _ in pairs})
     for step, target in enumerate(targets):
         sources = [b for a, b in pairs if a == target]
-        seen, lacking = samples.problem(target, sources)
-        if not len(lacking):
+        problem = samples.problem(target, sources)
+        if not len(problem):
             raise InsufficientLabels("No joint is labelled inside this view and another one.", at=f"cameras[{target}]")
-        dual, ridge = _best_dual(seen, lacking, *others.problem(target, sources))
-        ridges.append(ridge)
-        for source, x in zip(sources, seen, strict=True):
-            factors[target, source] = truncate(dual, x, RANK, rng)
+        weights, strength = _weights(problem, others.problem(target, sources), regularisation, start, rng)
+        strengths.append(strength)
+        for source, terms in zip(sources, weights, strict=True):
+            factors[target, source] = truncate(terms, RANK[regularisation], rng)
         progress((step + 1) / len(targets))
-    rank = max(len(right) for _, right in factors.values())
-    left = np.stack([_padded(factors[pair][0], rank, 1) for pair in pairs]).astype(np.float16)
-    right = np.stack([_padded(factors[pair][1], rank, 0) for pair in pairs]).astype(np.float16)
-    return Factors(left, right, tuple(ridges))
+    left, right = stacked([factors[pair] for pair in pairs])
+    return Factors(left, right, tuple(strengths))
 
 
-def ridge_duals(gram: NDArray[np.floating], residual: Array32, ridges: Sequence[float]) -> list[Array32]:
-    """α [S, 4096] = (K + λI)⁻¹ Y for each λ, from one eigendecomposition of K [S, S]."""
-    values, vectors = eigh(gram)
-    rotated = vectors.T @ residual
-    return [(vectors @ (rotated / (np.maximum(values, 0) + ridge)[:, None])).astype(np.float32) for ridge in ridges]
-
-
-def _best_dual(
-    seen: list[Array32], lacking: Array32, seen_others: list[Array32], lacking_others: Array32
-) -> tuple[Array32, float]:
-    """α of the λ with the least squared error on the other samples, or where there are none the middle λ; and λ."""
-    gram = sum((x @ x.T for x in seen), np.zeros((len(lacking), len(lacking)), np.float32))
-    scale = max(float(np.trace(gram)) / len(gram), 1e-6)
-    duals = ridge_duals(gram, lacking, [scale * ridge for ridge in RIDGES])
-    if not len(lacking_others):
-        middle = len(RIDGES) // 2
-        return duals[middle], RIDGES[middle]
-    cross = sum((y @ x.T for x, y in zip(seen, seen_others, strict=True)), np.zeros((1, 1), np.float32))
-    errors = [float(np.square(cross @ dual - lacking_others).mean()) for dual in duals]
-    best = int(np.argmin(errors))
-    return duals[best], RIDGES[best]
-
-
-def truncate(dual: Array32, seen: Array32, rank: int, rng: np.random.Generator) -> tuple[Array32, Array32]:
-    """W = αᵀ X to ``rank``: factors [4096, r] and [r, 4096] by a block subspace iteration, W itself never formed."""
-    probe = rng.standard_normal((seen.shape[1], min(rank + _SPARE, len(seen)))).astype(np.float32)
-    for _ in range(_ITERATIONS):
-        probe = np.linalg.qr(dual.T @ (seen @ probe))[0]
-        probe = np.linalg.qr(seen.T @ (dual @ probe))[0]
-    left, strength, right = np.linalg.svd(dual.T @ (seen @ probe), full_matrices=False)
-    root = np.sqrt(strength[:rank])
-    return left[:, :rank] * root, root[:, None] * (right[:rank] @ probe.T)
-
-
-def _padded(factor: Array32, rank: int, axis: int) -> Array32:
-    missing = [(0, 0), (0, 0)]
-    missing[axis] = (0, rank - factor.shape[axis])
-    return np.pad(factor, missing)
+def _weights(
+    problem: Problem, choose: Problem, regularisation: str, start: LowRank | None, rng: np.random.Generator
+) -> tuple[list[list[Product]], float]:
+    """The weights of every source, each as a sum of products, and λ."""
+    if regularisation in ("l1", "l21"):
+        sparse, strength = fit_sparse(problem, choose, regularisation, rng)
+        identity = np.eye(problem.lacking.shape[1], dtype=np.float32)
+        return [[Product(weights, identity)] for weights in sparse], strength
+    known: list[Product] = []
+    if start is not None:
+        problem, choose = problem.beyond(start), choose.beyond(start)
+        known = [Product(start.lookup(), start.rows())]
+    ridges = RIDGES if start is None else _START_RIDGES
+    ridge = NONE if regularisation == "none" else best_ridge(problem, choose, ridges, rng)
+    alpha = dual(problem, ridge)
+    return [[*known, Product(alpha.T, seen)] for seen in problem.seen], ridge
