@@ -6,13 +6,13 @@ differs: a level keeps several cells a joint, ranked by max-marginals, so that a
 view alone shows is no evidence in space; place and limb lengths come from triangulated joints, not from the truth.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
+from models.limbs import Limb, limb_tree, median_limb_lengths
 from models.skeletons import Skeleton
 
 Array = NDArray[np.float64]
@@ -25,20 +25,9 @@ _CANDIDATES = 768  # cells a joint that the coarse grid keeps: those without evi
 _BEAM = 48  # cells a joint that every level hands to the next
 _BROKEN_LIMB = 1.0  # costs as much as all the evidence a joint can have
 _TOLERANCE_M, _TOLERANCE = 0.05, 0.15  # a limb's length may be off by this much, plus this share of it
-_LIMB_M = (0.02, 1.0)  # a limb outside this range is no limb
 _REACH_M = 1.25  # joints farther from the middle of the person than this do not place the cube
 _EVIDENCE = 0.1  # of a joint's strongest peak; two views must show it
 _FAINTEST = 0.02
-
-
-@dataclass(frozen=True)
-class _Limb:
-    """An edge of the tree; ``length`` in world units and how far off it may be."""
-
-    parent: int
-    child: int
-    length: float
-    tolerance: float
 
 
 def pictorial(
@@ -63,7 +52,7 @@ def pictorial(
     if limb_lengths is None:
         seen = np.isfinite(initial.sum(axis=1)).astype(np.float64)
         limb_lengths = median_limb_lengths(initial[None], seen[None], skeleton, metres_per_unit=metres_per_unit)
-    limbs = _tree(skeleton, limb_lengths, metres_per_unit)
+    limbs = limb_tree(skeleton, limb_lengths, _TOLERANCE_M / metres_per_unit, _TOLERANCE)
     cells, belief = _coarse(P, heatmaps, limbs, centre, side)
     cell = side / _GRID
     while cell * metres_per_unit > _FINEST_M:
@@ -72,32 +61,6 @@ def pictorial(
         belief = _max_marginals(cells, _agreed(_evidence(P, heatmaps, cells, _cubic)), limbs, cell)
     pose = cells[np.arange(len(cells)), belief.argmax(1)]
     return np.where(_shown(P, heatmaps, pose)[:, None], pose, np.nan)
-
-
-def median_limb_lengths(points: Array, confidence: Array, skeleton: Skeleton, *, metres_per_unit: float = 1.0) -> Array:
-    """Lengths [L] of ``skeleton.limbs`` in poses [F, J, 3], weighted by confidence [F, J]; NaN where never seen.
-
-    Weighted medians over the frames and over both sides of the body; lengths that no person has are left out.
-    """
-    limbs = np.array(skeleton.limbs)
-    length = np.linalg.norm(points[:, limbs[:, 0]] - points[:, limbs[:, 1]], axis=2)
-    weight = np.minimum(confidence[:, limbs[:, 0]], confidence[:, limbs[:, 1]])
-    low, high = (bound / metres_per_unit for bound in _LIMB_M)
-    weight = np.where((length > low) & (length < high), weight, 0)
-    mirrored = np.sort(np.array(skeleton.flip)[limbs], axis=1)
-    same = (np.sort(limbs, axis=1)[:, None] == mirrored[None]).all(2) | np.eye(len(limbs), dtype=bool)
-    return np.array([_weighted_median(length[:, group].ravel(), weight[:, group].ravel()) for group in same])
-
-
-def _weighted_median(values: Array, weights: Array) -> float:
-    """The mean of the lower and upper weighted medians; NaN with no weight."""
-    values, weights = values[weights > 0], weights[weights > 0]
-    if not len(values):
-        return float("nan")
-    order = np.argsort(values)
-    below = np.cumsum(weights[order]) / weights.sum()
-    middle = np.searchsorted(below, [0.5 - 1e-9, 0.5 + 1e-9])
-    return float(values[order][np.minimum(middle, len(values) - 1)].mean())
 
 
 def _cube(initial: Array, skeleton: Skeleton, metres_per_unit: float) -> tuple[Array, float] | None:
@@ -114,34 +77,8 @@ def _cube(initial: Array, skeleton: Skeleton, metres_per_unit: float) -> tuple[A
     return (low + high) / 2, max(_CUBE_M / metres_per_unit, 1.1 * float((high - low).max()))
 
 
-def _tree(skeleton: Skeleton, lengths: Array, metres_per_unit: float) -> list[_Limb]:
-    """Limbs of known length that span the joints without a cycle, parents before children.
-
-    Breadth first from the best connected joint of every component. A limb of unknown length constrains nothing.
-    """
-    known = [(a, b, float(x)) for (a, b), x in zip(skeleton.limbs, lengths, strict=True) if np.isfinite(x)]
-    degree = np.bincount([j for a, b, _ in known for j in (a, b)], minlength=len(skeleton.joints))
-    reached: set[int] = set()
-    tree: list[_Limb] = []
-    for root in np.argsort(-degree, kind="stable").tolist():
-        frontier = [] if root in reached else [root]
-        reached.add(root)
-        while frontier:
-            joint = frontier.pop(0)
-            for child, length in _neighbours(known, joint):
-                if child not in reached:
-                    reached.add(child)
-                    frontier.append(child)
-                    tree.append(_Limb(joint, child, length, _TOLERANCE_M / metres_per_unit + _TOLERANCE * length))
-    return tree
-
-
-def _neighbours(known: Sequence[tuple[int, int, float]], joint: int) -> list[tuple[int, float]]:
-    return [(b if a == joint else a, length) for a, b, length in known if joint in (a, b)]
-
-
 def _coarse(
-    P: Array, heatmaps: NDArray[np.floating], limbs: list[_Limb], centre: Array, side: float
+    P: Array, heatmaps: NDArray[np.floating], limbs: list[Limb], centre: Array, side: float
 ) -> tuple[Array, Array]:
     """Cells [J, C, 3] of the grid with the most evidence, and their max-marginals [J, C].
 
@@ -168,7 +105,7 @@ def _children(cells: Array, cell: float) -> Array:
     return (cells[:, :, None] + cell * corners).reshape(len(cells), -1, 3)
 
 
-def _max_marginals(cells: Array, unary: Array, limbs: list[_Limb], cell: float) -> Array:
+def _max_marginals(cells: Array, unary: Array, limbs: list[Limb], cell: float) -> Array:
     """For every cell the score of the best pose that uses it [J, C]: evidence ``unary`` [J, C] less broken limbs.
 
     Max-sum over the tree, messages up from the leaves and down from the roots. Two cell centres may be a cell farther

@@ -12,7 +12,8 @@ from models.checkpoint import Checkpoint
 from models.errors import InvalidHeatmaps, InvalidOptions
 from models.fusion import Fuser
 from models.heatmap import HEATMAP_SIZE, decode, decode_near
-from models.pictorial import median_limb_lengths, pictorial
+from models.limbs import median_limb_lengths
+from models.pictorial import pictorial
 from models.rig import Rig
 from models.triangulation import INLIER_PX, Triangulation, triangulate
 from models.uncertainty import measurement_covariance, point_covariance, spread

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from models.heatmap import decode, render
-from models.pictorial import median_limb_lengths, pictorial
+from models.limbs import median_limb_lengths
+from models.pictorial import pictorial
 from models.rotation import rotation_matrix
 from models.skeletons import SKELETONS, skeleton
 from models.triangulation import triangulate
