@@ -18,7 +18,6 @@ from models.datasets.sequence import Dataset
 from models.datasets.shots import MARGIN_M
 
 FORMAT = "rigfuse-benchmark-1"
-_COLUMNS = (*GROUPS, AVERAGE)
 
 
 @dataclass(frozen=True)
@@ -32,27 +31,30 @@ class Result:
     promoted: bool | None = None
 
 
-def table(dataset: str, results: Sequence[Result], plan: Plan) -> Table:
-    """JDR in percent and MPJPE in millimetres with 95% intervals over frames; below them the paper's."""
-    mpjpe = [f"MPJPE {name}" for name in plan.triangulations]
-    shown = Table("method", "frames", *(f"JDR {name}" for name in _COLUMNS), *mpjpe, "not found", "adapted in")
+def tables(dataset: str, results: Sequence[Result], plan: Plan) -> tuple[Table, Table]:
+    """JDR in percent by joint, and MPJPE in millimetres, with 95% intervals over frames; below them the paper's."""
+    paper = PUBLISHED[dataset]
+    flat = Table("JDR in %", "frames", *GROUPS, AVERAGE)
+    space = Table("MPJPE in mm", "frames", *plan.triangulations, "not found", "adapted in")
     for result in results:
-        jdr = result.outcome.jdr(plan.seed)
-        shown.add_row(
-            result.method,
-            _count(result.frames),
-            *(_told(jdr[name], interval=name == AVERAGE) for name in _COLUMNS),
-            *(_told(result.outcome.mpjpe(name, plan.seed), interval=True) for name in plan.triangulations),
-            "/".join(f"{result.outcome.missing(name):.1f}%" for name in plan.triangulations),
-            "" if result.seconds is None else f"{result.seconds:.0f} s",
-        )
-    shown.add_section()
-    for row in PUBLISHED[dataset]:
-        figures = [f"{row.jdr[name]:.1f}" if name in row.jdr else "" for name in _COLUMNS]
-        paper = [""] * (len(mpjpe) - 1) + ["" if row.mpjpe_mm is None else f"{row.mpjpe_mm:.1f}"]
-        shown.add_row(f"paper: {row.method}", _count(row.frames), *figures, *paper, "", "", style="dim")
-    shown.caption = f"paper: {SOURCE}"
-    return shown
+        outcome, frames = result.outcome, _count(result.frames)
+        jdr = outcome.jdr(plan.seed)
+        average = _told(jdr[AVERAGE], interval=True)
+        flat.add_row(result.method, frames, *(_told(jdr[name], interval=False) for name in GROUPS), average)
+        missing = " / ".join(f"{outcome.missing(name):.1f}%" for name in plan.triangulations)
+        errors = (_told(outcome.mpjpe(name, plan.seed), interval=True) for name in plan.triangulations)
+        space.add_row(result.method, frames, *errors, missing, _seconds(result.seconds))
+    flat.add_section()
+    space.add_section()
+    for row in paper:
+        name, frames = f"paper: {row.method}", _count(row.frames)
+        if row.jdr:
+            flat.add_row(name, frames, *(_figure(row.jdr.get(group)) for group in (*GROUPS, AVERAGE)), style="dim")
+        if row.mpjpe_mm is not None:
+            blank = [""] * (len(plan.triangulations) - 1)  # the paper's are of a pictorial model, the last of ours
+            space.add_row(name, frames, *blank, _figure(row.mpjpe_mm), style="dim")
+    space.caption = f"paper: {SOURCE}"
+    return flat, space
 
 
 def document(
@@ -113,6 +115,14 @@ def _result(result: Result, plan: Plan) -> dict[str, Any]:
         "adapted_in_s": None if result.seconds is None else round(result.seconds, 2),
         "promoted": result.promoted,
     }
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f} s"
 
 
 def _count(frames: int | None) -> str:
