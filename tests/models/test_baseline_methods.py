@@ -8,7 +8,7 @@ import pytest
 from model_rigs import studio
 from safetensors.numpy import load, save
 
-from models.adaptation import _LEARN, _thinned, adapt
+from models.adaptation import _LEARN, adapt
 from models.checkpoint import Checkpoint, _digest
 from models.errors import Cancelled, CheckpointMismatch, CorruptArtifact, InvalidOptions
 from models.methods import METHODS, validate_options
@@ -174,19 +174,3 @@ def test_affinefuse_is_refused_where_its_dense_weights_would_fill_the_memory():
     with pytest.raises(InvalidOptions) as caught:
         adapt(rig, world.labelled(), method="affinefuse", options={"steps": 0})
     assert "9" in caught.value.message
-
-
-def test_long_captures_are_thinned_evenly(two):
-    thinned = _thinned(two.labelled())
-    assert thinned.frames == two.labelled().frames  # 12 frames are few
-    long = replace(
-        two.labelled(),
-        heatmaps=np.repeat(two.labelled().heatmaps[:1, :, :, :1, :1], 900, 0),
-        joints_view=np.repeat(two.labelled().joints_view[:1], 900, 0),
-        visibility=np.repeat(two.labelled().visibility[:1], 900, 0),
-        frames=tuple(map(str, range(900))),
-    )
-    kept = [int(name) for name in _thinned(long).frames]
-    assert (kept[0], kept[-1]) == (0, 899)
-    assert len(kept) * long.heatmaps.shape[2] <= 4000
-    assert np.ptp(np.diff(kept)) <= 1

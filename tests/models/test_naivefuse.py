@@ -4,44 +4,14 @@ import numpy as np
 import pytest
 from model_rigs import studio
 
-from models import metrics, naivefuse
+from models import metrics
 from models.errors import InsufficientLabels
 from models.fusion import FLOOR, PLAIN_SUM, Fuser, LowRank
 from models.heatmap import decode, render
 from models.labelled import LabelledFrames
-from models.naivefuse import learn, ridge_duals, truncate
+from models.naivefuse import fit
+from models.naivefuse_ridge import RIDGES
 from models.worlds import Detector, make_world
-
-
-def test_the_dual_solution_is_that_of_the_dense_normal_equations(rng):
-    X, Y = rng.normal(size=(12, 30)), rng.normal(size=(12, 25))
-    for ridge, dual in zip((0.5, 20.0), ridge_duals(X @ X.T, Y, (0.5, 20.0)), strict=True):
-        direct = np.linalg.solve(X.T @ X + ridge * np.eye(30), X.T @ Y)
-        np.testing.assert_allclose(X.T @ dual, direct, atol=1e-5)
-
-
-def test_a_singular_gram_matrix_is_solved(rng):
-    X = np.repeat(rng.normal(size=(5, 30)), 2, axis=0)
-    (dual,) = ridge_duals(X @ X.T, np.ones((10, 3)), [0.1])
-    np.testing.assert_allclose(X @ X.T @ dual + 0.1 * dual, 1, atol=1e-4)
-
-
-@pytest.mark.parametrize("rank", [5, 20])
-def test_truncation_is_nearly_the_best_there_is(rng, rank):
-    strength = 0.9 ** np.arange(60)[:, None]
-    dual, seen = (strength * rng.normal(size=(60, n)).astype(np.float32) for n in (150, 200))
-    dense = dual.T @ seen
-    left, right = truncate(dual, seen, rank, rng)
-    assert (left.shape, right.shape) == ((150, rank), (rank, 200))
-    best = np.sqrt(np.square(np.linalg.svd(dense, compute_uv=False)[rank:]).sum())
-    assert best <= np.linalg.norm(dense - left @ right) * (1 + 1e-4)
-    assert np.linalg.norm(dense - left @ right) < 1.001 * best
-
-
-def test_a_rank_above_the_number_of_samples_loses_nothing(rng):
-    dual, seen = (rng.normal(size=(7, n)).astype(np.float32) for n in (50, 40))
-    left, right = truncate(dual, seen, 96, rng)
-    np.testing.assert_allclose(left @ right, dual.T @ seen, atol=1e-4)
 
 
 def blobs(rng, frames, shift=(6.0, -4.0)):
@@ -59,7 +29,7 @@ def fuser(factors, pairs, views):
 
 def test_what_is_learned_is_the_map_between_the_views(rng):
     pairs = ((0, 1), (1, 0))
-    fused = fuser(learn(blobs(rng, 60), blobs(rng, 10), pairs, rng), pairs, 2)
+    fused = fuser(fit(blobs(rng, 60), blobs(rng, 10), pairs, rng), pairs, 2)
     test = blobs(rng, 5)
     found, height = decode(fused.fuse(test.heatmaps)[:, 0, ::2])
     assert np.median(np.linalg.norm(found - test.joints_view[:, 0, ::2], axis=-1)) < 1
@@ -85,8 +55,8 @@ def test_many_frames_of_a_small_world_find_hidden_joints_that_no_fusion_loses():
     rig = studio(3)
     world = make_world(rng, rig, 120, Detector(hidden=0.3))
     frames, index = world.labelled(), np.arange(120)  # neighbours in time: what is learned here is learned by heart
-    fit, choose, test = (frames.subset(index[np.isin(index % 4, kept)]) for kept in ((0, 2), (1,), (3,)))
-    fused = fuser(learn(fit, choose, rig.pairs, rng), rig.pairs, 3).fuse(test.heatmaps)
+    known, choose, test = (frames.subset(index[np.isin(index % 4, kept)]) for kept in ((0, 2), (1,), (3,)))
+    fused = fuser(fit(known, choose, rig.pairs, rng), rig.pairs, 3).fuse(test.heatmaps)
     found = [
         metrics.jdr(decode(maps)[0], test.joints_view, np.full(maps.shape[:3], 2.0), test.visibility == 1)
         for maps in (test.heatmaps, fused)
@@ -95,15 +65,59 @@ def test_many_frames_of_a_small_world_find_hidden_joints_that_no_fusion_loses():
 
 
 def test_the_ridge_is_chosen_on_the_other_frames(rng):
-    fit, others, pairs = blobs(rng, 12), blobs(rng, 6), ((0, 1), (1, 0))
+    frames, others, pairs = blobs(rng, 12), blobs(rng, 6), ((0, 1), (1, 0))
     unlike = replace(others, heatmaps=others.heatmaps.copy())
     unlike.heatmaps[:, 1] = np.roll(others.heatmaps[:, 1], 1, axis=1)  # the second view finds other joints
-    ridges = [learn(fit, choose, pairs, rng).ridges[0] for choose in (others, unlike)]
-    assert ridges[0] < ridges[1] == naivefuse.RIDGES[-1]
+    ridges = [fit(frames, choose, pairs, rng).strengths[0] for choose in (others, unlike)]
+    assert ridges[0] < ridges[1] == RIDGES[-1]
 
 
 def test_a_view_without_a_shared_label_is_refused(rng):
     frames = blobs(rng, 8)
     frames.joints_view[:, 1] = np.nan
     with pytest.raises(InsufficientLabels):
-        learn(frames, blobs(rng, 2), ((0, 1), (1, 0)), rng)
+        fit(frames, blobs(rng, 2), ((0, 1), (1, 0)), rng)
+
+
+def narrow(rng, frames, view=24):
+    """Blobs whose joints all lie in a small part of the view."""
+    whole = blobs(rng, frames)
+    joints = whole.joints_view[:, :1] * 0.25 + view
+    joints = np.concatenate([joints, joints + 3.0], axis=1)
+    maps = render(joints, 2.0)
+    maps[:, 0, ::2] = 0
+    return replace(whole, joints_view=joints, heatmaps=maps)
+
+
+@pytest.mark.parametrize("regularisation", ["none", "l1", "l21"])
+def test_every_regularisation_learns_the_map_between_the_views(rng, regularisation):
+    pairs = ((0, 1),)
+    fused = fuser(fit(narrow(rng, 8), narrow(rng, 3), pairs, rng, regularisation=regularisation), pairs, 2)
+    test = narrow(rng, 5)
+    found, _ = decode(fused.fuse(test.heatmaps)[:, 0, ::2])
+    assert np.median(np.linalg.norm(found - test.joints_view[:, 0, ::2], axis=-1)) < 1.5
+
+
+@pytest.mark.parametrize("regularisation", ["none", "l2", "l1", "l21"])
+def test_the_same_seed_gives_the_same_weights(rng, regularisation):
+    frames, choose = narrow(rng, 3), narrow(rng, 2)
+    one, other = (
+        fit(frames, choose, ((0, 1),), np.random.default_rng(5), regularisation=regularisation) for _ in range(2)
+    )
+    np.testing.assert_array_equal(one.left, other.left)
+    np.testing.assert_array_equal(one.right, other.right)
+
+
+def test_a_start_that_explains_the_samples_stays(rng):
+    frames, choose, pairs = blobs(rng, 40), blobs(rng, 10), ((0, 1),)
+    known = fit(frames, choose, pairs, rng)
+    start = LowRank(known.left[0], known.right[0])
+    few = fit(blobs(rng, 3), choose, pairs, rng, start=start)
+    alone = fit(blobs(rng, 3), choose, pairs, rng)
+    test = blobs(rng, 10)
+    lost = test.joints_view[:, 0, ::2]
+    off = [
+        np.median(np.linalg.norm(decode(fuser(one, pairs, 2).fuse(test.heatmaps)[:, 0, ::2])[0] - lost, axis=-1))
+        for one in (few, alone)
+    ]
+    assert off[0] < 1 < off[1]
