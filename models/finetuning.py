@@ -1,0 +1,130 @@
+"""The paper's finetuning: ω_base frozen, θ of every pixel and pair free, Adam at 5e-3 from one start for all pairs.
+
+No camera takes part. The paper trains for a fixed time; here the frames to choose by say after how many steps to stop,
+and with what common gain, since few frames are soon learned by heart. What is kept is a running mean of θ, because
+Adam moves the θ of a pixel that saw little as far as any other.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.affine import PIXELS
+from models.baselines import default_gains
+from models.errors import InvalidOptions
+from models.factorised import Model, Samples, fused_at, loss, target_pixels
+from models.fusion import OmegaBase
+from models.heatmap import HEATMAP_SIZE
+from models.labelled import LabelledFrames
+from models.learning import Learned, Task
+from models.starts import Start
+from models.torch_fusion import detection_loss
+
+LEARNING_RATE = 5e-3  # the paper's
+MAX_CAMERAS = 8  # 0.4 GB of weights at 4, 1.9 GB at 8
+_BATCH = 128
+_MEAN_STEPS = 10  # of the running mean of θ
+_CHECK_STEPS = 20
+_CHOOSE_LIMIT = 400  # samples that the choice is made on
+_GAINS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the frames to choose by liked best so far: θ [P, 4096, 2, 3], common gain, steps done and the loss."""
+
+    theta: Tensor
+    gain: float
+    steps: int
+    loss: float
+
+
+def learn(task: Task, start: Start) -> Learned:
+    """θ of all pairs of a rig by finetuning; raises InvalidOptions where the rig has too many cameras."""
+    views, pairs = len(task.rig.cameras), task.rig.pairs
+    if views > MAX_CAMERAS:
+        raise InvalidOptions(
+            f"This method keeps weights for every pixel and is offered for at most {MAX_CAMERAS} cameras; "
+            f"this rig has {views}.",
+            at="method",
+        )
+    task.progress("finetune", 0.02)
+    choice = finetune(
+        start, task.parts.fit, task.parts.choose, pairs, steps=task.options.steps, rng=task.rng, device=task.device,
+        progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
+    )  # fmt: skip
+    theta = choice.theta.cpu().numpy().reshape(len(pairs), HEATMAP_SIZE, HEATMAP_SIZE, 2, 3)
+    omega = OmegaBase(start.omega, (1.0, 0.0), 0.0, start.digest)
+    lineage = {"steps": choice.steps, "gain": choice.gain, "start": start.digest}
+    return Learned(task.rig, omega, np.full(len(pairs), default_gains(views) * choice.gain), theta, lineage=lineage)
+
+
+def finetune(
+    start: Start,
+    fit: LabelledFrames,
+    choose: LabelledFrames,
+    pairs: Sequence[tuple[int, int]],
+    *,
+    steps: int,
+    rng: np.random.Generator,
+    device: str = "cpu",
+    progress: Callable[[float], None] = lambda _share: None,
+) -> Choice:
+    """The best of at most ``steps`` steps of Adam on θ of all ``pairs``, ω_base frozen."""
+    samples, judge = Samples.of(fit, device), _Judge.of(choose, device)
+    theta = torch.from_numpy(start.theta).to(device).expand(len(pairs), -1, -1, -1).clone().requires_grad_()
+    gain = default_gains(samples.heatmaps.shape[0])
+    model = Model(torch.from_numpy(start.omega).to(device), theta, pairs, gain)
+    optimiser = torch.optim.Adam([theta], lr=LEARNING_RATE)
+    mean = theta.detach().clone()
+    best = judge.best(model, mean, 0)
+    for step in range(1, steps + 1):
+        take_step(optimiser, model, samples.draw(_BATCH, rng), rng)
+        mean = mean.lerp(theta.detach(), max(1 / step, 1 / _MEAN_STEPS))
+        if step % _CHECK_STEPS == 0 or step == steps:
+            best = min(best, judge.best(model, mean, step), key=lambda choice: choice.loss)
+        progress(step / steps)
+    return best
+
+
+def take_step(optimiser: torch.optim.Optimizer, model: Model, batch: Samples, rng: np.random.Generator) -> float:
+    """One step on the paper's loss over all target views of ``model``; returns the loss before it."""
+    targets = {view: target_pixels(batch, view, rng) for view in {target for target, _ in model.pairs}}
+    value = loss(model, batch, targets)
+    optimiser.zero_grad()
+    value.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    return value.item()
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """The frames to choose by: their samples, and the labels [V, S, 2]."""
+
+    samples: Samples
+    joints: Tensor
+
+    @classmethod
+    def of(cls, frames: LabelledFrames, device: str) -> "_Judge":
+        samples = Samples.of(frames, device)
+        index = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), _CHOOSE_LIMIT)).astype(int))
+        kept = samples.take(index)
+        peaks = kept.gaussians.argmax(-1)
+        joints = torch.stack([peaks % HEATMAP_SIZE, peaks // HEATMAP_SIZE], -1).float()
+        return cls(kept, joints.masked_fill(~kept.labelled[..., None], torch.nan))
+
+    @torch.no_grad()
+    def best(self, model: Model, theta: Tensor, step: int) -> Choice:
+        """The common gain with which most joints are found."""
+        tried = Model(model.omega, theta, model.pairs, model.gain)
+        every = torch.split(torch.arange(PIXELS, device=theta.device), _CHUNK)
+        views = range(len(self.joints))
+        fused = torch.stack([torch.cat([fused_at(tried, self.samples, v, part) for part in every], 1) for v in views])
+        evidence = fused - self.samples.heatmaps
+        losses = [float(detection_loss(self.samples.heatmaps + g * evidence, self.joints)) for g in _GAINS]
+        index = int(np.argmin(losses))
+        return Choice(theta.clone(), _GAINS[index], step, losses[index])
