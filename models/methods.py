@@ -87,7 +87,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "steps": Option("number of optimiser steps", int, (0, 1000)),
     "regularisation": Option(
-        "what is charged for dense weights: nothing, their squares, their sizes, or their lengths by groups",
+        "what is charged for dense weights: their squares, nothing, their sizes, or their lengths in groups of a target "
+        "pixel and a source view",
         str,
         choices=("l2", "none", "l1", "l21"),
     ),
@@ -106,7 +107,7 @@ METHODS: Mapping[str, Method] = {
         AdaptationOptions(repair_cameras=False, steps=100),
     ),
     "naivefuse": Method(
-        "dense weights from the labelled frames alone",
+        "dense weights from the labelled frames alone; with a thousand frames the upper bound of such methods",
         ("holdout", "regularisation"),
         AdaptationOptions(repair_cameras=False, steps=0),
     ),

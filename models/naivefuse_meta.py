@@ -53,7 +53,7 @@ _MIRROR = np.arange(PIXELS).reshape(HEATMAP_SIZE, HEATMAP_SIZE)[:, ::-1].ravel()
 class Schedule:
     """How ω₀ is made: ``frames`` K to adapt on and as many to judge on a rig, ``ridge`` λ of the inner loop."""
 
-    rigs: int = 90
+    rigs: int = 80
     validation_rigs: int = 10
     frames: int = 16
     cameras: tuple[int, ...] = (4, 4, 5)
@@ -176,10 +176,15 @@ def load_start(folder: Path = FOLDER) -> tuple[LowRank, str]:
     return LowRank(tensors["left"], tensors["right"]), digest
 
 
+def start_for(cameras: int) -> tuple[LowRank, str]:
+    """What the weights of every pair are drawn to on a rig of so many cameras, and the SHA-256 of ω₀."""
+    omega, digest = load_start()
+    return LowRank(np.float32(default_gains(cameras)) * omega.lookup(), omega.right), digest
+
+
 def learn(task: Task) -> Learned:
     """The method: naivefuse, drawn to ω₀ instead of to zero."""
-    omega, digest = load_start()
-    start = LowRank(np.float32(default_gains(len(task.rig.cameras))) * omega.lookup(), omega.right)
+    start, digest = start_for(len(task.rig.cameras))
     learned = naivefuse.learn(task, start)
     return replace(learned, lineage={**learned.lineage, "naivefuse_base": digest})
 

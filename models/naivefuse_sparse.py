@@ -22,7 +22,7 @@ from models.naivefuse_samples import Array32, Problem
 
 STRENGTHS = (0.4, 0.2, 0.1, 0.05, 0.025, 0.0125)  # λ in units of the least λ that makes all weights zero
 _ACTIVE = 0.05  # heights, of a heatmap or of what it lacks, below this are background
-_SEARCHED = 256
+_SEARCHED, _TOGETHER = 256, 128
 _TOLERANCE, _STEPS = 0.02, 300
 _SEARCH_STEPS = 80
 
@@ -57,11 +57,14 @@ def fit_sparse(fit: Problem, choose: Problem, regularisation: str, rng: np.rando
     )
     design, wanted = active.design(fit), fit.lacking[:, active.targets]
     shrink: Shrink = shrink_singly if regularisation == "l1" else shrink_groups(active.bounds)
-    largest = least_zeroing(np.asarray(design.T @ wanted, np.float32), shrink)
+    slope: Array32 = design.T @ wanted
+    largest = least_zeroing(slope, shrink)
     some = rng.permutation(len(active.targets))[:_SEARCHED]
     others = active.design(choose), choose.lacking[:, active.targets[some]]
     strength = _best_strength(design, wanted[:, some], others, shrink, largest)
-    weights = minimise(design, wanted, shrink, strength * largest)
+    weights = np.zeros((design.shape[1], len(active.targets)), np.float32)
+    for part in _alike(slope):
+        weights[:, part] = minimise(design, wanted[:, part], shrink, strength * largest)
     blocks = zip(pairwise(active.bounds), active.sources, strict=True)
     pixels = fit.lacking.shape[1]
     return [_spread(weights[start:stop], lit, active.targets, pixels) for (start, stop), lit in blocks], strength
@@ -128,6 +131,12 @@ def _best_strength(
         weights = minimise(design, wanted, shrink, strength * largest, weights, steps=_SEARCH_STEPS)
         errors.append(float(np.square(others[0] @ weights - others[1]).mean()))
     return STRENGTHS[int(np.argmin(errors))]
+
+
+def _alike(slope: Array32) -> list[NDArray[np.intp]]:
+    """Target pixels in small groups that take about as many steps: it saves steps, and fits the processor's cache."""
+    order = np.argsort(-np.square(slope).sum(0))
+    return np.array_split(order, max(1, -(-len(order) // _TOGETHER)))
 
 
 def _squared_norm(design: Array32) -> float:
