@@ -74,3 +74,13 @@ def test_an_unknown_method_is_refused():
 def test_options_are_checked_and_engines_run_without_torch():
     code = "import sys, models.methods, models.runtime, models.weights; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("value", ["L1", "", 1, True])
+def test_an_unknown_regularisation_is_refused_with_its_place(value):
+    assert validate_options("naivefuse", {"regularisation": "l21"}).regularisation == "l21"
+    with pytest.raises(InvalidOptions) as caught:
+        validate_options("naivefuse", {"regularisation": value})
+    assert caught.value.at == "options.regularisation"
+    with pytest.raises(InvalidOptions, match="does not apply to metafuse"):
+        validate_options("metafuse", {"regularisation": "l1"})
