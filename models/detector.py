@@ -25,10 +25,12 @@ Quantiles = tuple[float, ...]
 class Detector:
     """What the simulated detector gets wrong; lengths are in heatmap pixels.
 
-    ``hidden`` is the share of joints hidden a view. A visible joint has a peak of ``height`` and spread ``sigma``, its
+    ``hidden`` is the share of joints hidden a view, ``chance`` the part of it that is hidden by pure chance and not by
+    what stands in the way. A visible joint has a peak of ``height`` and spread ``sigma``, its
     long axis ``stretch`` times the short one, off by ``noise`` times Student's t of ``tails`` degrees of freedom, times
     the factor that ``parts`` gives joints of that name (such as wrist), plus ``bias`` (a constant a view and joint). By
     the chance ``slip`` it is treated as hidden all the same; by ``clutter`` it has a second peak of ``clutter_height``.
+    Where somebody else is in the picture it is ``drawn`` to that person's joint by this chance; its own peak fades.
 
     A hidden joint leaves no peak at its true place by the chance ``miss``, or one of ``faded`` times the height and
     ``hidden_noise`` times the noise. By the chance ``ghost`` it makes a peak of ``ghost_height`` elsewhere; ``kinds``
@@ -47,6 +49,8 @@ class Detector:
     parts: tuple[tuple[str, float], ...] = ()
     bias: float = 0.0
     slip: float = 0.0
+    drawn: float = 0.0
+    chance: float = 0.0
     clutter_height: Quantiles = (0.05, 0.4)
     faded: Quantiles = (0.05, 0.45)
     hidden_noise: float = 2.0
@@ -77,6 +81,8 @@ class Detector:
             tails=rng.uniform(2.5, 8.0),
             bias=rng.uniform(0.0, 0.4) if rng.random() < 0.5 else 0.0,
             slip=rng.uniform(0.0, 0.06),
+            drawn=rng.uniform(0.0, 0.3),
+            chance=rng.uniform(0.0, 0.6) if rng.random() < 0.4 else 0.0,
             miss=rng.uniform(0.2, 0.95),
             ghost=rng.uniform(0.4, 1.0),
             clutter=rng.uniform(0.05, 0.5),
@@ -129,18 +135,23 @@ def detect(
     """
     shape = hidden.shape
     lost = hidden | (rng.random(shape) < detector.slip)
+    drawn = np.zeros(shape, bool) if others is None else _drawn(rng, others, detector.drawn) & ~lost
     height = draw(rng, detector.height, shape)
     error = _errors(rng, rig, points, detector) * np.where(lost, detector.hidden_noise, 1.0)[..., None]
     error += detector.bias * rng.standard_normal(points.shape[1:])
     faded = np.where(rng.random(shape) < detector.miss, 0.0, draw(rng, detector.faded, shape))
-    peak = np.where(lost, faded * height, height)
+    peak = np.where(lost, faded * height, np.where(drawn, draw(rng, detector.faded, shape) * height, height))
     maps = _blobs(rng, points + error, peak, detector)
     wrong = np.where(
         lost & (rng.random(shape) < detector.ghost),
         draw(rng, detector.ghost_height, shape),
         np.where(rng.random(shape) < detector.clutter, draw(rng, detector.clutter_height, shape), 0.0),
     )
-    maps = np.maximum(maps, _blobs(rng, _ghosts(rng, rig, points, detector, others), wrong, detector))
+    ghosts = _ghosts(rng, rig, points, detector, others)
+    if others is not None:
+        wrong = np.where(drawn, draw(rng, detector.height, shape), wrong)
+        ghosts = np.where(drawn[..., None], others + rng.normal(0, 0.7, points.shape), ghosts)
+    maps = np.maximum(maps, _blobs(rng, ghosts, wrong, detector))
     maps += np.float32(0.01) * np.abs(rng.standard_normal(maps.shape, dtype=np.float32))
     return np.clip(maps, 0, 1)
 
@@ -150,6 +161,12 @@ def _errors(rng: np.random.Generator, rig: Rig, points: Array, detector: Detecto
     tails = detector.tails
     spread = rng.standard_t(tails, points.shape) / np.sqrt(tails / (tails - 2) if tails > 2 else 1.0)
     return detector.scaled_noise(rig.skeleton)[:, None] * spread
+
+
+def _drawn(rng: np.random.Generator, others: Array, chance: float) -> NDArray[np.bool_]:
+    """Which joints [F, V, J] are mistaken for somebody else's; some views suffer more than others."""
+    chances = chance * rng.uniform(0, 2, (others.shape[1],))
+    return np.isfinite(others).all(-1) & (rng.random(others.shape[:3]) < chances[:, None])
 
 
 def _blobs(rng: np.random.Generator, places: Array, heights: Array, detector: Detector) -> NDArray[np.float32]:

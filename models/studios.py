@@ -49,7 +49,7 @@ def _volume(rng: np.random.Generator) -> tuple[Array, Array] | None:
     """Where the person may be, drawn more or less widely and not always about the middle; or unknown."""
     if rng.random() < 0.3:
         return None
-    half, shift = rng.uniform(1.4, 2.0, 2), rng.normal(0, 0.12, 2)
+    half, shift = rng.uniform(1.2, 2.0, 2), rng.normal(0, 0.12, 2)
     return np.array([*(shift - half), 0.0]), np.array([*(shift + half), rng.uniform(1.9, 2.4)])
 
 

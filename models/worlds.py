@@ -71,7 +71,9 @@ def make_world(
     takes = [slice(start, stop) for start, stop in pairwise(cuts)]
     metres = np.concatenate([take(s.stop - s.start) for s in takes])
     centres = np.stack([camera.centre for camera in rig.cameras]) * rig.metres_per_unit
-    hidden, other = occlude(rng, metres, centres, body=rig.skeleton, share=detector.hidden, takes=takes, another=take)
+    share = detector.hidden * (1 - detector.chance)
+    hidden, other = occlude(rng, metres, centres, body=rig.skeleton, share=share, takes=takes, another=take)
+    hidden |= rng.random(hidden.shape) < detector.hidden * detector.chance / (1 - share)
     points, others = (_project(rig, joints / rig.metres_per_unit) for joints in (metres, other))
     heatmaps = detect(rng, rig, points, hidden, detector, others=others)
     return World(rig, metres / rig.metres_per_unit, points, hidden, heatmaps)

@@ -5,8 +5,15 @@ from model_rigs import in_units, studio
 
 from models.geometry import view_to_image
 from models.heatmap import decode
+from models.motion import random_motion
+from models.motions import MotionLibrary
+from models.motions.body import clip
+from models.skeletons import SKELETONS, skeleton
 from models.worlds import Detector, disturb, look_at, make_world, random_rig
 
+BODY25 = skeleton("body25")
+STANDING = random_motion(np.random.default_rng(8), 1, BODY25).repeat(30, 0)
+LIBRARY = MotionLibrary((clip("standing", 10.0, dict(zip(BODY25.joints, STANDING.swapaxes(0, 1), strict=True))),), 0.0)
 PERFECT = Detector(hidden=0.0, noise=0.0, clutter=0.0)
 
 
@@ -84,3 +91,32 @@ def test_looking_at_a_point_puts_it_on_the_optical_axis():
     np.testing.assert_allclose(R @ (target - position), [0, 0, np.linalg.norm(target - position)], atol=1e-12)
     assert np.linalg.det(R) == pytest.approx(1)
     assert (R @ [0, 0, 1])[1] < -0.9  # the world's up is the image's up: minus y
+
+
+@pytest.mark.parametrize("joints", SKELETONS)
+def test_every_joint_set_has_worlds_of_recorded_motion(joints, rng):
+    world = make_world(rng, studio(3, joints=joints), 4, Detector(hidden=0.25), clips=2, motion=LIBRARY)
+    assert world.heatmaps.shape == (4, 3, len(SKELETONS[joints].joints), 64, 64)
+    assert world.hidden.mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_part_of_what_is_hidden_may_be_hidden_by_chance():
+    shares, alike = [], []
+    for chance in (0.0, 1.0):
+        detector = Detector(hidden=0.25, chance=chance)
+        hidden = make_world(np.random.default_rng(5), studio(4), 20, detector, motion=LIBRARY).hidden
+        shares.append(hidden.mean())
+        alike.append(hidden[1:][hidden[:-1]].mean())
+    assert shares == pytest.approx([0.25, 0.25], abs=0.03)
+    assert alike[0] > 0.95  # nothing moves, so what stands in the way stays there
+    assert alike[1] < 0.4
+
+
+def test_recorded_motion_is_what_stands_in_the_world():
+    one, same, procedural = (
+        make_world(np.random.default_rng(3), studio(2), 4, motion=motion) for motion in (LIBRARY, LIBRARY, None)
+    )
+    np.testing.assert_array_equal(one.heatmaps, same.heatmaps)
+    assert np.abs(one.joints_world - procedural.joints_world).max() > 0.05
+    moved = one.joints_world - one.joints_world[:, :1]
+    np.testing.assert_allclose(moved, moved[:1].repeat(4, 0), atol=1e-9)  # the clip of the library stands still
