@@ -87,8 +87,8 @@ OPTIONS: Mapping[str, Option] = {
     ),
     "steps": Option("number of optimiser steps", int, (0, 1000)),
     "regularisation": Option(
-        "what is charged for dense weights: their squares, nothing, their sizes, or their lengths in groups of a target "
-        "pixel and a source view",
+        "what is charged for dense weights: their squares, nothing, their sizes, or their lengths in groups of one "
+        "target pixel and one source view",
         str,
         choices=("l2", "none", "l1", "l21"),
     ),
