@@ -20,7 +20,7 @@ from models.backbone import Backbone
 from models.datasets import DATASETS, EVERY, open_dataset
 from models.datasets.judge import UNLEARNED, engine_of, judge
 from models.datasets.protocol import Plan, Stage, prepare
-from models.datasets.report import Result, document, table
+from models.datasets.report import Result, document, tables
 from models.datasets.scores import Outcome
 from models.datasets.sequence import Dataset
 from models.errors import DatasetError, RigFuseError
@@ -29,6 +29,7 @@ from models.rig import Rig
 from models.runtime import Engine
 
 _METHODS = (*UNLEARNED, *METHODS)
+_WIDTH = 100  # of the tables in a file or a pipe
 
 
 def run(dataset: Dataset, backbone: Backbone, plan: Plan, folder: Path, bar: Progress) -> tuple[Stage, list[Result]]:
@@ -115,7 +116,8 @@ def _main(read: argparse.Namespace) -> None:
     with TemporaryDirectory(prefix="rigfuse-benchmark-", dir=read.work) as folder:
         with Progress(*columns, console=console) as bar:
             stage, results = run(dataset, backbone, plan, Path(folder), bar)
-        Console().print(table(read.dataset, results, plan))
+        screen = Console()
+        (screen if screen.is_terminal else Console(width=_WIDTH)).print(*tables(read.dataset, results, plan))
         if read.out is not None:
             found = document(dataset, backbone, stage, plan, results)
             read.out.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -69,6 +69,7 @@ def document(
         "dataset": _dataset(dataset, stage),
         "backbone": {"name": backbone.manifest.name, "joints": backbone.skeleton, "digest": backbone.digest},
         "plan": asdict(plan),
+        "skipped_frames": [count for count in plan.frames if count > len(stage.order)],
         "joints": list(outcome.joints),
         "threshold": _threshold(stage),
         "intervals": "95%, percentile bootstrap of 1000 resamples over frames",
