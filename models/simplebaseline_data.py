@@ -1,12 +1,15 @@
 """Labelled views to train a backbone on: a capture's own files, or people cut out of COCO-style images.
 
-A capture's views are cut by models.cutting.ViewCutter, so training sees what serving sees. All views of a run lie in
+A capture's images are cut as the service cuts them, through the rig's fixed views and through windows around the
+person, so training sees what serving sees. All views of a run lie in
 one array on the disk, cut when the run starts.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +18,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from models.crops import DEFAULT as CROPS
 from models.cutting import ViewCutter
 from models.errors import InvalidImage, InvalidLabels, InvalidRig, SkeletonMismatch
 from models.geometry import INPUT_SIZE
@@ -23,10 +27,12 @@ from models.labelled import labels_from_document, labels_to_view
 from models.rig import Rig
 from models.simplebaseline_files import ImageFiles, read_json
 from models.skeletons import SKELETONS
+from models.views import View
 
 Images = NDArray[np.uint8]
 _COCO: Final = SKELETONS["coco17"]
 _COCO_MARGIN: Final = 1.25  # of the box around a person, as in the paper
+_CLOSER: Final = 1.25  # a window that magnifies less shows hardly more than the view
 _BLOCKS: Final = 10  # frames are held out in runs: neighbours in a film are almost the same image
 
 
@@ -72,17 +78,48 @@ def capture(rig_file: Path, labels_file: Path, frames: Path) -> Source:
     """
     rig = _rig(rig_file)
     labelled, joints_image, _ = labels_from_document(rig, read_json(labels_file))
-    joints_view = labels_to_view(rig, joints_image)
+    windows = _windows(rig, labels_to_view(rig, joints_image))
     files, cutter = ImageFiles(frames), ViewCutter(rig)
-    chosen = np.argwhere(np.isfinite(joints_view).all(-1).any(-1))
-    names = tuple(f"{labelled[frame]}/{rig.cameras[camera].id}" for frame, camera in chosen)
+    names = tuple(f"{labelled[window.frame]}/{rig.cameras[window.camera].id}" for window in windows)
 
     def views() -> Iterator[Images]:
-        for name, (_, camera) in zip(names, chosen, strict=True):
-            yield _cut(cutter, int(camera), files.read(name), name)
+        for name, same in groupby(zip(names, windows, strict=True), itemgetter(0)):
+            image = files.read(name)
+            for _, window in same:
+                yield _cut(cutter, window, image, name)
 
-    groups = tuple(f"{labels_file}:{labelled[frame]}" for frame, _ in chosen)
-    return Source(rig.joints, names, groups, joints_view[chosen[:, 0], chosen[:, 1]], views)
+    groups = tuple(f"{labels_file}:{labelled[window.frame]}" for window in windows)
+    joints = np.array([window.joints for window in windows]).reshape(-1, len(rig.skeleton.joints), 2)
+    return Source(rig.joints, names, groups, joints, views)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """What is cut out of one image, with its joints [J, 2] in the window's heatmap pixels."""
+
+    frame: int
+    camera: int
+    view: View
+    joints: NDArray[np.float64]
+
+
+def _windows(rig: Rig, joints_view: NDArray[np.float64]) -> list[_Window]:
+    """For every image with labels the rig's fixed view and, where that is much closer, a window around the person.
+
+    The service looks through both kinds (models.crops).
+    """
+    windows = []
+    for frame, camera in np.argwhere(np.isfinite(joints_view).all(-1).any(-1)).tolist():
+        fixed, joints = rig.views[camera], joints_view[frame, camera]
+        windows.append(_Window(frame, camera, fixed, joints))
+        known = joints[np.isfinite(joints).all(-1)]
+        low, high = known.min(0), known.max(0)
+        zoom = min(CROPS.max_zoom, HEATMAP_SIZE / max(1.0, (1 + 2 * CROPS.margin) * float((high - low).max())))
+        if zoom >= _CLOSER and len(known) >= CROPS.found * len(joints):
+            nearer = np.diag([zoom, zoom, 1.0])
+            nearer[:2, 2] = (HEATMAP_SIZE - 1) / 2 - zoom * (low + high) / 2
+            windows.append(_Window(frame, camera, View(nearer @ fixed.K), zoom * joints + nearer[:2, 2]))
+    return windows
 
 
 def _rig(path: Path) -> Rig:
@@ -92,9 +129,9 @@ def _rig(path: Path) -> Rig:
         raise InvalidRig(f"{path} is no rig as POST /v1/rigs takes it: {error} is missing or wrong.") from error
 
 
-def _cut(cutter: ViewCutter, camera: int, image: Images, name: str) -> Images:
+def _cut(cutter: ViewCutter, window: _Window, image: Images, name: str) -> Images:
     try:
-        return cutter.cut(camera, image)
+        return cutter.cut(window.camera, image, window.view)
     except InvalidImage as error:
         raise InvalidImage(f"{name}: {error.message}", at=name, code=error.code) from error
 

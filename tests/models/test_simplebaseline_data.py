@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from stick_figures import source, two_cameras, write_capture
 from models.cutting import ViewCutter
 from models.errors import InvalidImage, InvalidInput, InvalidLabels, InvalidRig, RigFuseError, SkeletonMismatch
 from models.geometry import image_to_view
+from models.simplebaseline_batches import to_input
 from models.simplebaseline_data import capture, coco_people, gather, split
 
 
@@ -24,20 +26,38 @@ def rewrite(path, change):
 
 
 def test_training_sees_what_serving_sees(files, tmp_path):
-    rig = two_cameras()
-    samples = gather([capture(*files)], tmp_path / "views.npy")
-    assert samples.images.shape == (20, 256, 256, 3)
+    rig, read = two_cameras(), capture(*files)
+    samples = gather([read], tmp_path / "views.npy")
+    assert set(read.names) == {f"{frame:06d}/{camera.id}" for frame in range(10) for camera in rig.cameras}
+    place = read.names.index("000003/right")
     raw = cv2.imread(str(files[2] / "000003" / "right.png"))[..., ::-1]
-    assert np.array_equal(samples.images[7], ViewCutter(rig).cut(1, np.ascontiguousarray(raw)))
+    assert np.array_equal(samples.images[place], ViewCutter(rig).cut(1, np.ascontiguousarray(raw)))
     label = json.loads(files[1].read_text())["frames"][3]["cameras"]["right"]
     expected = image_to_view(rig.cameras[1], rig.views[1], np.array(label)[:, :2])
-    np.testing.assert_allclose(samples.joints_view[7], expected, atol=1e-9)
+    np.testing.assert_allclose(samples.joints_view[place], expected, atol=1e-9)
+
+
+def test_a_person_who_is_small_in_the_view_is_shown_near_too(tmp_path):
+    """In a wide volume: the window is filled by the person, and the drawn limbs lie where its joints do."""
+    rig = replace(two_cameras(), volume=(np.array([-1.5, -3.0, 0.0]), np.array([1.5, 3.0, 2.0])))
+    read = capture(*write_capture(tmp_path, rig))
+    samples = gather([read], tmp_path / "views.npy")
+    near = [i for i in range(1, len(read.names)) if read.names[i] == read.names[i - 1]]
+    assert len(near) > 10
+    for place in near:
+        joints = samples.joints_view[place]
+        side = (joints.max(0) - joints.min(0)).max()
+        assert side == pytest.approx(64 / 1.26)
+        np.testing.assert_allclose((joints.max(0) + joints.min(0)) / 2, 31.5)
+        x, y = np.rint(to_input(joints[[9, 10, 15, 16]])).astype(int).T  # wrists and ankles
+        colours = samples.images[place][y, x].astype(int)
+        assert np.ptp(colours, axis=1).min() > 10  # a limb, and not the grey behind it
 
 
 def test_a_zip_is_read_as_its_folder_is(files, tmp_path):
     zipped = shutil.make_archive(str(tmp_path / "frames"), "zip", files[2])
     folder = gather([capture(*files)], tmp_path / "a.npy")
-    assert gather([capture(files[0], files[1], tmp_path / zipped)], tmp_path / "b.npy").digest != ""
+    assert gather([capture(files[0], files[1], tmp_path / zipped)], tmp_path / "b.npy").digest == folder.digest
     assert np.array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
     assert folder.groups[:2] == (f"{files[1]}:000000",) * 2
 
@@ -45,7 +65,9 @@ def test_a_zip_is_read_as_its_folder_is(files, tmp_path):
 def test_views_without_labels_need_no_image(files, tmp_path):
     rewrite(files[1], lambda labels: labels["frames"][0]["cameras"].pop("left"))
     (files[2] / "000000" / "left.png").unlink()
-    assert len(gather([capture(*files)], tmp_path / "views.npy").images) == 19
+    read = capture(*files)
+    assert len(gather([read], tmp_path / "views.npy").images) == len(read.names)
+    assert "000000/left" not in read.names
 
 
 def damage(path):
@@ -90,7 +112,7 @@ def test_one_backbone_has_one_skeleton(files, tmp_path):
 def test_whole_frames_are_held_out(tmp_path):
     samples = gather([source(tmp_path, frames=25)], tmp_path / "views.npy")
     fit, held_out = split(samples, 0.2, seed=0)
-    assert sorted([*fit, *held_out]) == list(range(50))
+    assert sorted([*fit, *held_out]) == list(range(len(samples.images)))
     frames = [{samples.groups[i] for i in part} for part in (fit, held_out)]
     assert not frames[0] & frames[1]
     assert len(frames[1]) in (4, 5, 6)  # two of ten blocks of two or three
