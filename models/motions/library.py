@@ -1,5 +1,6 @@
 """A library of recorded motion that the worlds draw takes from, mixed with procedural motion."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,15 @@ class MotionLibrary:
         named = [sources] if isinstance(sources, str | Path) else list(sources)
         files = [path for source in named for path in _files(source)]
         return cls(tuple(_READERS[path.suffix.lower()](path) for path in files), procedural)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the clips, for the record of what was trained on."""
+        digest = hashlib.sha256()
+        for clip in self.clips:
+            digest.update(f"{clip.name} {clip.fps:.6f}".encode())
+            digest.update(np.ascontiguousarray(clip.joints.round(6)).tobytes())
+        return digest.hexdigest()
 
     def sample(self, rng: np.random.Generator, frames: int, skeleton: Skeleton, *, roam: float = 0.8) -> Array:
         """Joints [frames, J, 3] of one take in metres, z up, within ``roam`` metres of the origin or so.

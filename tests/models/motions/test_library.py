@@ -86,6 +86,11 @@ def test_the_same_seed_is_the_same_take(library):
     assert np.abs(one - other).max() > 0.1
 
 
+def test_the_digest_is_that_of_the_clips(library, folder):
+    assert library.digest == MotionLibrary.open(folder, procedural=0.5).digest
+    assert library.digest != MotionLibrary.open([folder / "wave.bvh"]).digest
+
+
 def test_procedural_motion_is_mixed_in(folder):
     library = MotionLibrary.open(folder, procedural=1.0)
     rng, same = np.random.default_rng(1), np.random.default_rng(1)
