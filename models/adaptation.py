@@ -18,6 +18,7 @@ from models.checkpoint import Checkpoint
 from models.errors import InvalidOptions
 from models.labelled import LabelledFrames, check_enough
 from models.learning import Learned, Parts, Progress, Task
+from models.limbs import median_limb_lengths
 from models.methods import validate_options
 from models.naivefuse_samples import thinned
 from models.rig import Rig
@@ -108,15 +109,13 @@ def _split(labelled: LabelledFrames, holdout: float, rng: np.random.Generator) -
 
 def _judge(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint, progress: Progress) -> Checkpoint:
     """Fill in the metrics on held-out frames, and decide."""
-    direct = Engine.load(rig, replace(draft, project=False))
-    projected = direct.with_projection()
-    project = draft.project and _jdr(projected, parts.choose) >= _jdr(direct, parts.choose)
+    engine, draft = _best_engine(rig, cameras, parts, draft)
     progress("evaluate", 0.8)
     engines = {
         "no_fusion": Engine.unfused(rig),
         "robust_triangulation": Engine.triangulated(rig),
         "epipolar": Engine.epipolar(rig),
-        "fused": projected if project else direct,
+        "fused": engine,
     }
     held_out = parts.held_out
     truth = evaluation.labels_in_space(cameras, held_out)
@@ -136,7 +135,25 @@ def _judge(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint, progress: Pr
     report["calibration"] = evaluation.calibration(rig, cameras, held_out, extrinsics)
     report["label_agreement"] = evaluation.rounded(evaluation.label_agreement(held_out, truth))
     report["promoted"], report["reason"] = evaluation.verdict(report)
-    return replace(draft, project=project, metrics=report)
+    return replace(draft, metrics=report)
+
+
+def _best_engine(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint) -> tuple[Engine, Checkpoint]:
+    """How 2D joints are told: as fused peaks, as projections of joints placed one by one, or of a body placed whole."""
+    direct = Engine.load(rig, draft)
+    if not draft.project:
+        return direct, draft
+    seen = parts.seen
+    truth = evaluation.labels_in_space(cameras, seen)
+    known: NDArray[np.float64] = np.all(np.isfinite(truth), axis=-1).astype(np.float64)
+    limbs = median_limb_lengths(truth, known, rig.skeleton, metres_per_unit=rig.metres_per_unit)
+    ways = [
+        (direct.reading(project=False), replace(draft, project=False)),
+        (direct.reading(project=True), draft),
+        (direct.reading(project=True, limbs=limbs), replace(draft, limbs=limbs)),
+    ]
+    rates = [_jdr(engine, parts.choose) for engine, _ in ways]
+    return ways[max(range(len(ways)), key=lambda way: (rates[way], way))]
 
 
 def _jdr(engine: Engine, frames: LabelledFrames) -> float:

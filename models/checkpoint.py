@@ -18,7 +18,7 @@ from models.views import HEATMAP_SIZE
 
 FORMAT = 1
 CODE_VERSION = "0.1.0"
-_DTYPES = {"theta": np.float32, "left": np.float16, "right": np.float16}
+_DTYPES = {"theta": np.float32, "left": np.float16, "right": np.float16, "limbs": np.float64}
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Checkpoint:
     or where a method knows none, the factors ``left`` [P, 4096, r] and ``right`` [P, r, 4096]. ``R`` [V, 3, 3] and
     ``t`` [V, 3] are the extrinsics to triangulate with (``repaired`` tells whether the labels moved them); ``project``
     whether 2D joints are the projections of the joints in space; ω_base travels along, so that a checkpoint keeps
-    working when the service ships a newer one.
+    working when the service ships a newer one. ``limbs`` [L], in the rig's unit and the order of its skeleton's limbs,
+    are lengths that help to triangulate (models.body), NaN where unknown; without them joints are triangulated one by
+    one.
     """
 
     method: str
@@ -48,6 +50,7 @@ class Checkpoint:
     code_version: str = CODE_VERSION
     left: NDArray[np.float16] | None = None
     right: NDArray[np.float16] | None = None
+    limbs: NDArray[np.float64] | None = None
 
     def weights(self) -> NDArray[np.float32] | list[LowRank]:
         """The weights of all pairs, as models.fusion.Fuser takes them."""
@@ -79,7 +82,7 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Serialise to safetensors."""
-        fields = {"theta": self.theta, "left": self.left, "right": self.right}
+        fields = {"theta": self.theta, "left": self.left, "right": self.right, "limbs": self.limbs}
         tensors: dict[str, NDArray[Any]] = {
             **{name: value.astype(_DTYPES[name]) for name, value in fields.items() if value is not None},
             "gains": self.gains.astype(np.float32),
@@ -127,6 +130,7 @@ class Checkpoint:
             theta=tensors.get("theta"),
             left=tensors.get("left"),
             right=tensors.get("right"),
+            limbs=tensors.get("limbs"),
             **{name: tensors[name] for name in ("gains", "R", "t")},
         )
 
@@ -164,6 +168,8 @@ def _check_shapes(tensors: dict[str, NDArray[Any]]) -> None:
     else:
         rank = tensors["left"].shape[-1]
         expected |= {"left": (pairs, PIXELS, rank), "right": (pairs, rank, PIXELS)}
+    if "limbs" in tensors:
+        expected["limbs"] = (tensors["limbs"].size,)
     if tensors.keys() != expected.keys():
         raise ValueError(f"it holds {', '.join(sorted(tensors))}, not {', '.join(sorted(expected))}")
     for name, shape in expected.items():

@@ -51,7 +51,8 @@ class Task:
 class Learned:
     """What a method answers: the weights of all pairs, and the cameras to triangulate with.
 
-    ``may_project`` lets the frames to choose by decide whether 2D joints are projections of the joints in space.
+    ``may_project`` lets the frames to choose by decide whether 2D joints are projections of the joints in space, and
+    whether the limbs' lengths take part in finding those.
     """
 
     cameras: Rig

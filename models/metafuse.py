@@ -23,7 +23,7 @@ from models.labelled import LabelledFrames
 from models.learning import Learned, Parts, Progress, Task
 from models.methods import AdaptationOptions
 from models.rig import Rig
-from models.torch_fusion import PencilFusion, detection_loss
+from models.torch_fusion import KnotWeights, PencilFusion, detection_loss
 from models.weights import default_omega
 
 _LABEL_SIGMA_PX = 0.25
@@ -120,13 +120,15 @@ class _Problem:
             batch=max(4, _BATCH_BUDGET // pairs),
         )
 
-    def loss(self, fusion: PencilFusion, weights: Tensor, log_gains: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(
+        self, fusion: PencilFusion, weights: KnotWeights, log_gains: Tensor, batch: tuple[Tensor, Tensor]
+    ) -> Tensor:
         heatmaps, joints = batch
         return detection_loss(fusion.fuse(weights, heatmaps, log_gains.exp(), self.rounds), joints)
 
     @torch.no_grad()
     def loss_over(
-        self, fusion: PencilFusion, weights: Tensor, log_gains: Tensor, *parts: tuple[Tensor, Tensor]
+        self, fusion: PencilFusion, weights: KnotWeights, log_gains: Tensor, *parts: tuple[Tensor, Tensor]
     ) -> float:
         """The mean loss over all samples of ``parts``."""
         total, count = 0.0, 0
@@ -140,7 +142,7 @@ class _Problem:
     def learn(
         self,
         fusion: PencilFusion,
-        weights: Tensor,
+        weights: KnotWeights,
         *,
         start: Tensor,
         steps: int,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from models import geometry
 from models.baselines import epipolar_fuser
+from models.body import Body, triangulate_body
 from models.checkpoint import Checkpoint
 from models.errors import InvalidHeatmaps, InvalidOptions
 from models.fusion import Fuser
@@ -55,26 +56,30 @@ class Poses:
         )
 
 
-class Engine:
-    """One rig with one way of fusing it, ready for any number of frames.
+@dataclass(frozen=True)
+class Manner:
+    """How an engine reads fused heatmaps.
 
-    With a checkpoint, fusion chooses the peak and each view's own heatmap measures it: the fused peak of a view that
-    saw nothing is an echo of the others, and must not be counted as one more witness. With ``project``, the 2D joints
-    are then the projections of the joint in space, where there is one, and the fused peaks elsewhere.
+    ``measure``: fusion chooses the peak and each view's own heatmap measures it; the fused peak of a view that saw
+    nothing is an echo of the others, and must not be counted as one more witness. ``project``: the 2D joints are the
+    projections of the joint in space, where there is one, and the fused peaks elsewhere. ``limbs`` [L], lengths in the
+    rig's unit and the order of the skeleton's: robust triangulation places all joints of a body together
+    (models.body). ``doubt`` scales the measurements' covariance (models.uncertainty).
     """
 
-    def __init__(
-        self,
-        sent: Rig,
-        cameras: Rig,
-        fuser: Fuser | None,
-        *,
-        measure: bool = False,
-        project: bool = False,
-        doubt: float = 1.0,
-    ) -> None:
+    measure: bool = False
+    project: bool = False
+    limbs: Array | None = None
+    doubt: float = 1.0
+
+
+class Engine:
+    """One rig with one way of fusing it, ready for any number of frames."""
+
+    def __init__(self, sent: Rig, cameras: Rig, fuser: Fuser | None, manner: Manner | None = None) -> None:
         self.rig, self.cameras, self.fuser = sent, cameras, fuser
-        self._measure, self._project, self._doubt = measure, project, doubt
+        self.manner = manner or Manner()
+        self._body = self._known_body()
         self._projections = cameras.projections()
         self._pixel = np.array(
             [geometry.image_pixels_per_heatmap_pixel(c, v) for c, v in zip(sent.cameras, sent.views, strict=True)]
@@ -88,7 +93,7 @@ class Engine:
     @classmethod
     def triangulated(cls, rig: Rig) -> "Engine":
         """Robust triangulation without fusion, its joints in space projected back into every view."""
-        return cls(rig, rig, None, project=True)
+        return cls(rig, rig, None, Manner(project=True))
 
     @classmethod
     def epipolar(cls, rig: Rig) -> "Engine":
@@ -101,11 +106,11 @@ class Engine:
         cameras = checkpoint.rig(rig)
         fuser = Fuser(checkpoint.omega, rig.pairs, checkpoint.weights(), checkpoint.gains, len(rig.cameras))
         doubt = float(checkpoint.lineage.get("doubt", 1.0))
-        return cls(rig, cameras, fuser, measure=True, project=checkpoint.project, doubt=doubt)
+        return cls(rig, cameras, fuser, Manner(True, checkpoint.project, checkpoint.limbs, doubt))
 
-    def with_projection(self) -> "Engine":
-        """The same engine, its 2D joints the projections of the joints in space."""
-        return Engine(self.rig, self.cameras, self.fuser, measure=self._measure, project=True, doubt=self._doubt)
+    def reading(self, *, project: bool, limbs: Array | None = None) -> "Engine":
+        """The same fusion, read in another manner."""
+        return Engine(self.rig, self.cameras, self.fuser, replace(self.manner, project=project, limbs=limbs))
 
     @property
     def follows(self) -> bool:
@@ -121,7 +126,14 @@ class Engine:
         crops = np.stack([fixed.K @ np.linalg.inv(view.K) for fixed, view in pairs])
         fuser = None if self.fuser is None else self.fuser.carried(crops)
         rigs = self.rig.with_views(views), self.cameras.with_views(views)
-        return Engine(*rigs, fuser, measure=self._measure, project=self._project, doubt=self._doubt)
+        return Engine(*rigs, fuser, self.manner)
+
+    def _known_body(self) -> Body | None:
+        """The body whose limbs help to triangulate, where enough of them are known."""
+        if self.manner.limbs is None:
+            return None
+        body = Body(self.rig.skeleton, self.manner.limbs, self.rig.metres_per_unit)
+        return body if body.known else None
 
     @property
     def nbytes(self) -> int:
@@ -135,15 +147,17 @@ class Engine:
         parts = [self._peaks(heatmaps[start : start + _CHUNK]) for start in starts]
         fused, peaks, height, measured, trust, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
         points = self._triangulate(fused, measured, np.maximum(trust, 0), triangulation)
+        if triangulation == "robust" and self._body is not None and len(heatmaps):
+            points = self._as_body(self._body, heatmaps, peaks, points)
         points = self._with_covariance(points, np.maximum(trust, 0), moments, triangulation)
-        joints = self._projected(points, peaks) if self._project else peaks
+        joints = self._projected(points, peaks) if self.manner.project else peaks
         return self._result(fused, joints, height, points)
 
     def _peaks(self, heatmaps: NDArray[np.floating]) -> tuple[NDArray[np.float32], Array, Array, Array, Array, Array]:
         """Fused heatmaps, their peaks and heights, and where, how high and how wide each view's own shows the joint."""
         fused = np.asarray(heatmaps, np.float32) if self.fuser is None else self.fuser.fuse(heatmaps)
         peaks, height = decode(fused)
-        own = decode_near(heatmaps, peaks, _OWN_REACH_PX) if self._measure else (peaks, height)
+        own = decode_near(heatmaps, peaks, _OWN_REACH_PX) if self.manner.measure else (peaks, height)
         return fused, peaks, height, *own, spread(heatmaps, own[0])
 
     def warped(self, heatmaps: NDArray[np.floating], target: int) -> NDArray[np.float32]:
@@ -170,10 +184,19 @@ class Engine:
         robust = triangulate(self._projections, flat, weights, method="dlt" if method == "dlt" else "robust")
         return robust if method != "pictorial" else self._pictorial(fused, flat, robust)
 
+    def _as_body(self, body: Body, heatmaps: NDArray[np.floating], peaks: Array, alone: Triangulation) -> Triangulation:
+        """Joints in space, all of a body together, where ``alone`` has them one by one."""
+        points = alone.points.reshape(len(heatmaps), -1, 3)
+        parts = [
+            triangulate_body(self._projections, heatmaps[at].astype(np.float32), peaks[at], points[at], body)
+            for at in (slice(start, start + _CHUNK) for start in range(0, len(heatmaps), _CHUNK))
+        ]
+        return Triangulation(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(alone)})
+
     def _with_covariance(self, points: Triangulation, trust: Array, moments: Array, method: str) -> Triangulation:
         """The points with covariances from the heatmaps' own spread, moments [F, V, J, 2, 2]."""
         views, weights = trust.shape[1], trust.swapaxes(1, 2).reshape(-1, trust.shape[1])
-        measured = self._doubt * measurement_covariance(moments, trust).swapaxes(1, 2).reshape(-1, views, 2, 2)
+        measured = self.manner.doubt * measurement_covariance(moments, trust).swapaxes(1, 2).reshape(-1, views, 2, 2)
         reach = np.inf if method == "dlt" else INLIER_PX
         covariance = point_covariance(self._projections, points, weights, measured, inlier_px=reach)
         return replace(points, covariance=covariance)
