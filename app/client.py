@@ -182,10 +182,20 @@ class RigFuseClient:
         heatmaps: Path | None = None,
         checkpoint: str = "active",
         triangulation: str = "robust",
+        view: str = "auto",
+        smoothing: str = "none",
+        fps: float | None = None,
+        covariance: bool = False,
         on_progress: UploadProgress | None = None,
     ) -> Document:
-        """Fused 2D joints and triangulated 3D joints of frames; ``checkpoint`` may be ``none`` or ``epipolar`` too."""
-        params = {"checkpoint": checkpoint, "triangulation": triangulation, "return": "poses"}
+        """Fused 2D joints and triangulated 3D joints of frames; ``checkpoint`` may be ``none`` or ``epipolar`` too.
+
+        ``view``: images are looked at through the ``rig``'s fixed windows, or such that follow the ``person``.
+        ``smoothing`` (savgol, causal) takes the frames for a take of ``fps`` frames a second.
+        """
+        params = {"checkpoint": checkpoint, "triangulation": triangulation, "view": view, "return": "poses"}
+        params |= {"smoothing": smoothing, "covariance": str(covariance).lower()}
+        params |= {} if fps is None else {"fps": str(fps)}
         files: dict[str, File] = {"frames": frames, "heatmaps": heatmaps}
         return self._transport.upload(f"/v1/rigs/{rig_id}/poses", files, params, on_progress).json()
 
@@ -198,9 +208,10 @@ class RigFuseClient:
         heatmaps: Path | None = None,
         checkpoint: str = "active",
         triangulation: str = "robust",
+        view: str = "auto",
     ) -> Path:
-        """Write the npz of fused heatmaps and poses to ``target``."""
-        params = {"checkpoint": checkpoint, "triangulation": triangulation, "return": "heatmaps"}
+        """Write the npz of fused heatmaps and poses to ``target``; ``view_K`` in it tells the heatmaps' windows."""
+        params = {"checkpoint": checkpoint, "triangulation": triangulation, "view": view, "return": "heatmaps"}
         files: dict[str, File] = {"frames": frames, "heatmaps": heatmaps}
         with self._transport.sending(f"/v1/rigs/{rig_id}/poses", files, params) as response:
             return _write(response, target)

@@ -154,6 +154,10 @@ def poses(
     heatmaps: Annotated[Path | None, File] = None,
     checkpoint: Annotated[str, typer.Option(help="active, none, epipolar, or a checkpoint's id.")] = "active",
     triangulation: Annotated[str, typer.Option(help="robust, dlt or pictorial.")] = "robust",
+    view: Annotated[str, typer.Option(help="rig: fixed windows; person: they follow the person; auto.")] = "auto",
+    smoothing: Annotated[str, typer.Option(help="none, savgol or causal; the frames are then one take.")] = "none",
+    fps: Annotated[float | None, typer.Option(help="Frames a second, for smoothing.")] = None,
+    covariance: Annotated[bool, typer.Option(help="Tell how far off each joint in space may be.")] = False,
     output: Annotated[Path | None, typer.Option(help="File for the JSON; printed when left out.")] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -162,8 +166,9 @@ def poses(
     _check_one(frames, heatmaps)
     with RigFuseClient(url, api_key) as client:
         document = client.poses(
-            rig, frames=frames, heatmaps=heatmaps, checkpoint=checkpoint, triangulation=triangulation
-        )
+            rig, frames=frames, heatmaps=heatmaps, checkpoint=checkpoint, triangulation=triangulation, view=view,
+            smoothing=smoothing, fps=fps, covariance=covariance,
+        )  # fmt: skip
     if output is None:
         out.print_json(data=document)
     else:

@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from app.errors import UploadTooLarge
 from app.images import decode_image
 from app.settings import Settings
 from models.errors import InvalidImage
-from models.rig import Rig
+from models.rig import Camera, Rig
 
 PART = "frames"
 MAX_IMAGE_BYTES = 256 << 20
 _ENTRY = re.compile(r"(?:\./)?(?P<frame>[^/]{1,128})/(?P<camera>[^/]+)\.(?:jpe?g|png)", re.IGNORECASE)
 _ALLOWED_EXTRAS = 200  # what file managers leave in archives
+_KEPT_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class ImageFile:
     entries: tuple[tuple[str, ...], ...]
     limits: ArchiveLimits
     max_pixels: int
+
+    def each_frame(self, rig: Rig) -> Iterator["FrameImages"]:
+        """The images of frame after frame, to be looked at while the next frame has not been asked for."""
+        with open_archive(self.path, PART, self.limits) as archive:
+            infos = {info.filename: info for info in archive.files}
+            for entries in self.entries:
+                yield FrameImages(archive, [infos[entry] for entry in entries], rig.cameras, self.max_pixels)
 
     def images(self, rig: Rig, only: frozenset[str] | None = None) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
         """Decode image after image: (frame index, camera index, RGB uint8 [h, w, 3]), of the frames ``only``.
@@ -45,6 +53,30 @@ class ImageFile:
                 for camera, entry in enumerate(entries):
                     data = archive.read(infos[entry])
                     yield frame, camera, decode_image(data, rig.cameras[camera], entry, self.max_pixels)
+
+
+class FrameImages:
+    """The images of one frame, decoded when asked for, and kept for the next time where all of them are not too large.
+
+    Raises InvalidImage that names the entry at fault.
+    """
+
+    def __init__(
+        self, archive: Archive, infos: Sequence[zipfile.ZipInfo], cameras: Sequence[Camera], max_pixels: int
+    ) -> None:
+        self._archive, self._infos, self._cameras, self._max_pixels = archive, infos, cameras, max_pixels
+        self._keep = 3 * sum(camera.width * camera.height for camera in cameras) <= _KEPT_BYTES
+        self._kept: dict[int, NDArray[np.uint8]] = {}
+
+    def __getitem__(self, camera: int) -> NDArray[np.uint8]:
+        """RGB uint8 [h, w, 3] of a camera, by its place in the rig."""
+        if camera in self._kept:
+            return self._kept[camera]
+        info = self._infos[camera]
+        image = decode_image(self._archive.read(info), self._cameras[camera], info.filename, self._max_pixels)
+        if self._keep:
+            self._kept[camera] = image
+        return image
 
 
 def check_images(path: Path, rig: Rig, settings: Settings, max_frames: int) -> ImageFile:

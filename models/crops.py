@@ -20,7 +20,9 @@ Array = NDArray[np.float64]
 See = Callable[[Sequence[View]], NDArray[np.floating]]
 """Heatmaps [V, J, 64, 64] of one frame, each camera seen through the view given for it."""
 
-_REACH_M = 1.3  # no joint is farther from the middle of its person
+_REACH_M = 1.5  # no joint is farther from the middle joint of its person
+_CORNERS = np.array([[0.0, 0], [63, 0], [0, 63], [63, 63]])
+_ALIKE_PX = 8.0  # another pass would see hardly more
 _SURE = 0.3  # height of a fused peak that places a joint which is not known in space
 
 
@@ -33,12 +35,12 @@ class CropOptions:
     share ``found`` of all joints are no person. ``passes`` follow the first one.
     """
 
-    margin: float = 0.2
+    margin: float = 0.13
     least_m: float = 0.8
     max_zoom: float = 8.0
     found: float = 0.3
     upright: bool = True
-    passes: int = 1
+    passes: int = 2
 
 
 DEFAULT = CropOptions()
@@ -46,14 +48,21 @@ DEFAULT = CropOptions()
 
 def follow(engine: Engine, see: See, triangulation: str = "robust", options: CropOptions = DEFAULT) -> Poses:
     """The poses of one frame [F = 1], by crops of the person; by the fixed views where there is nobody to be found."""
-    fixed = engine.rig.views
-    poses = engine.poses(see(fixed)[None], triangulation)
+    views = engine.rig.views
+    poses = engine.poses(see(views)[None], triangulation)
     for _ in range(options.passes):
-        views = person_views(engine, poses, options)
-        if all(view is own for view, own in zip(views, fixed, strict=True)):
+        wanted = person_views(engine, poses, options)
+        if all(_alike(*both) for both in zip(wanted, views, strict=True)):
             break
+        views = wanted
         poses = engine.seeing(views).poses(see(views)[None], triangulation)
     return poses
+
+
+def _alike(wanted: View, shown: View) -> bool:
+    """Whether one view shows what another does: none of its corners lies more than a few pixels elsewhere."""
+    corners = _CORNERS - (wanted.apply(shown.invert(_CORNERS)))
+    return bool(np.linalg.norm(corners, axis=1).max() <= _ALIKE_PX)
 
 
 def person_views(engine: Engine, poses: Poses, options: CropOptions = DEFAULT) -> tuple[View, ...]:

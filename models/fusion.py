@@ -128,6 +128,11 @@ class Fuser:
         self._gains = np.asarray(gains, np.float32)
         self._tables = [self._table(v).astype(np.float16) for v in range(views)] if lasting else []
 
+    @property
+    def follows(self) -> bool:
+        """Whether it can be carried to crops: dense weights cannot."""
+        return not any(isinstance(weights, LowRank) for weights in self._weights)
+
     def carried(self, crops: Array) -> "Fuser":
         """The same fusion between crops of the views, ``crops`` [V, 3, 3] mapping crop to view pixels; for one use."""
         pairs = zip(self._weights, self.pairs, strict=True)

@@ -19,6 +19,7 @@ from models.rig import Rig
 from models.runtime import Engine
 
 NO_FUSION, REPAIRED, EPIPOLAR, FUSED, ELSEWHERE = "no_fusion", "no_fusion_repaired", "epipolar", "fused", "fused_from"
+FOLLOWED = "fused_person"
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,15 @@ class Job:
         return Checkpoint.from_bytes(path.read_bytes())
 
     def _serve(self, outcome: Outcome) -> None:
-        """Ask for the test frames in every way of serving."""
+        """Ask for the test frames in every way of serving; all but one look through the rig's fixed views."""
         scene, mine = outcome.scene, outcome.checkpoint_id
         ways = {NO_FUSION: "none", EPIPOLAR: "epipolar", FUSED: mine}
         for other in self._earlier:
             if other.rig_id == outcome.rig_id:
                 ways[f"{ELSEWHERE}_{other.scene.name}"] = other.checkpoint_id
-        names = {NO_FUSION: "no fusion", EPIPOLAR: "epipolar", FUSED: "fused"}
+        if scene.test.images:
+            ways[FOLLOWED] = mine
+        names = {NO_FUSION: "no fusion", EPIPOLAR: "epipolar", FUSED: "fused", FOLLOWED: "fused at the person"}
         for key, checkpoint in ways.items():
             title = f"{scene.title}: poses, {names.get(key, 'fused elsewhere')}"
             with self._screen.step(title, f"{scene.name}.poses.{key}") as step:
@@ -127,6 +130,7 @@ class Job:
                     frames=scene.test.frames,
                     heatmaps=scene.test.heatmaps,
                     checkpoint=checkpoint,
+                    view="person" if key == FOLLOWED else "rig",
                     on_progress=_uploading(step),
                 )
             if tuple(frame["frame"] for frame in answer["frames"]) != scene.truth.frames:

@@ -12,18 +12,20 @@ from models.runtime import Poses
 
 _PIXEL_DECIMALS = 3
 _WORLD_DECIMALS = 6
+_COVARIANCE_DECIMALS = 15
 _IN_MEMORY = 16 << 20
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
-def frames_as_json(rig: Rig, frames: Sequence[str], poses: Poses) -> list[dict[str, Any]]:
-    """One object a frame, as FramePoses describes it."""
+def frames_as_json(rig: Rig, frames: Sequence[str], poses: Poses, *, covariance: bool = False) -> list[dict[str, Any]]:
+    """One object a frame, as FramePoses describes it; covariances only where they are asked for."""
     points = _rows(_with_confidence(poses), _PIXEL_DECIMALS)
     world = _rows(poses.pose3d, _WORLD_DECIMALS)
     known = np.isfinite(poses.pose3d).all(-1)
     confidence = np.where(known, np.nan_to_num(poses.confidence), 0.0).round(4).tolist()
     reprojection = _rows(np.where(known, poses.reprojection_px, np.nan)[..., None], _PIXEL_DECIMALS)
     views_used = np.where(known, poses.views_used, 0).tolist()
+    doubts = _covariances(poses.covariance) if covariance else None
     return [
         {
             "frame": name,
@@ -32,13 +34,17 @@ def frames_as_json(rig: Rig, frames: Sequence[str], poses: Poses) -> list[dict[s
             "confidence": confidence[index],
             "reprojection_px": [None if value is None else value[0] for value in reprojection[index]],
             "views_used": views_used[index],
+            **({} if doubts is None else {"covariance": doubts[index]}),
         }
         for index, name in enumerate(frames)
     ]
 
 
 def write_npz(rig: Rig, frames: Sequence[str], poses: Poses) -> IO[bytes]:
-    """The fused heatmaps and poses as an npz, positioned at its end; NaN where a joint cannot be triangulated."""
+    """The fused heatmaps and poses as an npz, positioned at its end; NaN where a joint cannot be triangulated.
+
+    ``view_K`` [F, V, 3, 3] leads from normalised undistorted camera coordinates to each heatmap's pixels.
+    """
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 -- the response closes it
     np.savez(
         file,
@@ -48,6 +54,8 @@ def write_npz(rig: Rig, frames: Sequence[str], poses: Poses) -> IO[bytes]:
         confidence=poses.confidence,
         reprojection_px=poses.reprojection_px,
         views_used=poses.views_used,
+        view_K=poses.view,
+        covariance=poses.covariance,
         frames=np.array(frames, dtype="U"),
         cameras=np.array([camera.id for camera in rig.cameras], dtype="U"),
     )
@@ -56,6 +64,15 @@ def write_npz(rig: Rig, frames: Sequence[str], poses: Poses) -> IO[bytes]:
 
 def _with_confidence(poses: Poses) -> NDArray[np.float64]:
     return np.concatenate([poses.poses2d, poses.confidence2d[..., None]], axis=-1)
+
+
+def _covariances(covariance: NDArray[np.float64]) -> Any:
+    """The upper triangles of matrices [F, J, 3, 3], to five significant digits of the largest, whatever the unit."""
+    triangles = covariance[..., *np.triu_indices(3)]
+    largest = np.abs(triangles).max(-1, keepdims=True)
+    sized = np.isfinite(largest) & (largest > 0)
+    unit = 10.0 ** (np.floor(np.log10(np.where(sized, largest, 1))) - 4)
+    return _rows(np.round(triangles / unit) * unit, _COVARIANCE_DECIMALS)
 
 
 def _rows(values: NDArray[np.float64], decimals: int) -> Any:

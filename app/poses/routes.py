@@ -12,7 +12,19 @@ from app.metrics import Metrics
 from app.poses import answers, service
 from app.poses.engines import Engines
 from app.poses.repository import ACTIVE, find_fusion
-from app.poses.schemas import FRAMES_BODY, NPZ_MEDIA_TYPE, Answer, PosesOut, Triangulation
+from app.poses.schemas import (
+    COVARIANCE_HELP,
+    FRAMES_BODY,
+    NPZ_MEDIA_TYPE,
+    SMOOTHING_HELP,
+    VIEW_HELP,
+    Answer,
+    Look,
+    PosesOut,
+    Smoothing,
+    Triangulation,
+)
+from app.poses.takes import Take
 from app.problems import responses
 from app.rigs.routes import TargetDep
 from app.uploads import Upload, receive
@@ -64,22 +76,28 @@ def poses(
     checkpoint: Annotated[str, Query(max_length=40, description="active, none, epipolar, or an id")] = ACTIVE,
     answer: Annotated[Answer, Query(alias="return")] = Answer.POSES,
     triangulation: Annotated[Triangulation, Query()] = Triangulation.ROBUST,
+    view: Annotated[Look, Query(description=VIEW_HELP)] = Look.AUTO,
+    smoothing: Annotated[Smoothing, Query(description=SMOOTHING_HELP)] = Smoothing.NONE,
+    fps: Annotated[float | None, Query(ge=1, le=1000, description="frames a second, for smoothing")] = None,
+    covariance: Annotated[bool, Query(description=COVARIANCE_HELP)] = False,
 ) -> Response:
     """A rig without an active checkpoint is served without fusion, and `checkpoint` in the answer says `none`."""
+    take = Take(smoothing, fps)
     with database.read_session() as session:
         fusion = find_fusion(session, target.id, target.active_checkpoint_id, checkpoint)
-    served = service.serve(
-        upload, target.rig, fusion, triangulation.value, engines=engines, backbone=backbone, settings=settings
-    )
+    asked = service.Asked(answer, triangulation.value, view)
+    served = service.serve(upload, target.rig, fusion, asked, engines=engines, backbone=backbone, settings=settings)
+    smoothed = take.smoothed(target.rig, served.frames, served.poses)
     metrics.pose_frames.labels(fusion.mode).inc(len(served.frames))
     if answer is Answer.HEATMAPS:
-        return _FileStream(answers.write_npz(target.rig, served.frames, served.poses))
+        return _FileStream(answers.write_npz(target.rig, served.frames, smoothed))
     return JSONResponse(
         {
             "rig": target.id,
             "checkpoint": fusion.name,
+            "view": served.look.value,
             "joints": list(target.rig.skeleton.joints),
-            "frames": answers.frames_as_json(target.rig, served.frames, served.poses),
+            "frames": answers.frames_as_json(target.rig, served.frames, smoothed, covariance=covariance),
         }
     )
 

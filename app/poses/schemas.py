@@ -8,6 +8,7 @@ from app.uploads import FRAME_PARTS, multipart_body
 
 Point2D = tuple[float, float, float]
 Point3D = tuple[float, float, float]
+Covariance = tuple[float, float, float, float, float, float]
 
 
 class Answer(StrEnum):
@@ -17,12 +18,28 @@ class Answer(StrEnum):
     HEATMAPS = "heatmaps"
 
 
+class Look(StrEnum):
+    """Through which windows the images are looked at: fixed ones, or such that follow the person."""
+
+    AUTO = "auto"
+    RIG = "rig"
+    PERSON = "person"
+
+
 class Triangulation(StrEnum):
     """How 2D joints become 3D joints."""
 
     ROBUST = "robust"
     DLT = "dlt"
     PICTORIAL = "pictorial"
+
+
+class Smoothing(StrEnum):
+    """Whether the frames of a request are one take, whose joints in space are smoothed over time."""
+
+    NONE = "none"
+    SAVGOL = "savgol"
+    CAUSAL = "causal"
 
 
 class FramePoses(BaseModel):
@@ -34,6 +51,11 @@ class FramePoses(BaseModel):
     confidence: list[float]
     reprojection_px: list[float | None] = Field(description="mean over the views used, in raw image pixels")
     views_used: list[int]
+    covariance: list[Covariance | None] | None = Field(
+        default=None,
+        description="with `covariance=true`: xx xy xz yy yz zz of every joint of `pose3d` before any smoothing, in the "
+        "rig's unit squared; null where a joint cannot be triangulated",
+    )
 
 
 class PosesOut(BaseModel):
@@ -41,9 +63,24 @@ class PosesOut(BaseModel):
 
     rig: str
     checkpoint: str = Field(description="the checkpoint's id, `none` or `epipolar`")
+    view: str = Field(description="`rig` or `person`: through which windows the frames were looked at")
     joints: list[str]
     frames: list[FramePoses]
 
 
 NPZ_MEDIA_TYPE = "application/x-npz"
 FRAMES_BODY = multipart_body(FRAME_PARTS)
+SMOOTHING_HELP = (
+    "`none`: every frame for itself. `savgol` and `causal` take the frames, in the order of their ids (9 before "
+    "10), for one take of `fps` frames a second and smooth `pose3d`, doubtful joints the more: `savgol` "
+    "(Savitzky–Golay) looks 0.12 s back and ahead, `causal` (a Kalman filter) never ahead, for streams. Gaps of up to "
+    "0.2 s are filled, with confidence 0. `poses2d` stay as they are."
+)
+COVARIANCE_HELP = "tell how far off each joint in space may be, from the heatmaps' spread and the cameras' geometry"
+VIEW_HELP = (
+    "`rig`: all frames are looked at through the rig's fixed views. `person`: after a first look, each image is looked "
+    "at again through a window around the person, so that precision does not depend on how much of the image the "
+    "person fills; needs images, takes about twice the time, and falls back to the fixed views where nobody is found. "
+    "`auto`: `person` where images come and poses are asked for, if the checkpoint can follow (dense weights cannot); "
+    "`rig` for heatmaps. With `return=heatmaps` the array `view_K` [frames, cameras, 3, 3] tells the windows."
+)
