@@ -87,7 +87,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--no-pictorial", action="store_true", help="leave the pictorial model out: it is slow")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path, help="folder for heatmaps while it runs; 0.5 MB a frame and camera")
+    parser.add_argument("--work", type=Path, help="folder for heatmaps while it runs; 0.14 MB an image")
     parser.add_argument("--out", type=Path, help="file for the results as JSON")
     read = parser.parse_args(given)
     if unknown := [name for name in read.method if name not in _METHODS]:

@@ -3,7 +3,7 @@
 ``w0`` holds 300 numbers: for camera c (0…3) and subject s (1…11) three angles and the position T in millimetres from
 6·(11·c + s − 1) on, then for every camera f (2), c (2), k (3) and p (2) from 264 + 9·c on. The rotation is
 ``R = Rx(a₁)·Ry(a₂)·Rz(a₃)`` and ``x_cam = R·(X − T)``. Distortion is OpenCV's k1 k2 p1 p2 k3, as the paper's authors
-apply it; other readers count some terms of p once, or exchange the two: less than a pixel where people stand.
+apply it; the toolbox itself counts some terms of p only once, which is less than a pixel where people stand.
 """
 
 import xml.etree.ElementTree as ET

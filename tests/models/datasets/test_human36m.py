@@ -1,35 +1,60 @@
 """Human3.6M: the camera parameters of the toolbox, its annotations, its split and its damaged recordings.
 
-The rotations and centres of S9 are the published ones (github.com/karfly/human36m-camera-parameters, MIT licence),
-rounded; the four cameras' f, c, k and p likewise.
+The angles and places are those of subject 9 in the toolbox's metadata.xml; the rotations and translations that they
+must become are those of github.com/karfly/human36m-camera-parameters (MIT licence), made of the same file by others.
 """
 
 import numpy as np
 import pytest
 from dataset_files import human36m_metadata, human36m_positions, person, pixels
-from scipy.spatial.transform import Rotation
 
 from models.datasets.human36m import open_dataset, read_positions, read_sequence
 from models.datasets.human36m_metadata import read_metadata, rotation
 from models.errors import DatasetError
 
+ANGLES = np.array(
+    [
+        [-1.38660153616472, -3.18292551468494, 0.441478757753939],
+        [-1.36358353731923, 3.1489218957052, 2.7695783975645],
+        [-1.34888172298336, -3.102960692595, -0.382788963877425],
+        [-1.30216364078597, -3.20525794988117, -2.73209048976503],
+    ]
+)
+PLACES = np.array(
+    [
+        [2044.45852504166, 4935.11727984793, 1481.22752752863],
+        [1990.9596621548, -5123.81055155997, 1568.80481574437],
+        [-1670.99215489414, 5211.98574196124, 1528.38799771705],
+        [-1696.04347097168, -3827.09988628541, 1591.41272728883],
+    ]
+)
+INNER = np.array(  # f, c, k, p
+    [
+        [1145.0494, 1143.7811, 512.5415, 515.4515, -0.2070989, 0.2477752, -0.0030752, -0.0014245, -0.0009757],
+        [1149.6757, 1147.5917, 508.8486, 508.0649, -0.1942136, 0.2404085, 0.0068200, -0.0027409, -0.0016190],
+        [1149.1407, 1148.7990, 519.8158, 501.4027, -0.2083382, 0.2554880, -0.0024605, -0.0007600, 0.0014844],
+        [1145.5113, 1144.7739, 514.9682, 501.8820, -0.1983841, 0.2183237, -0.0089478, -0.0018134, -0.0005872],
+    ]
+)
 S9_FIRST = np.array(
     [
-        [-0.9033486204, 0.4269119783, 0.0413210932],
-        [0.0415306110, 0.1829511401, -0.9822444139],
-        [-0.4268916470, -0.8855930460, -0.1829985753],
+        [-0.9033486204435297, 0.4269119782787646, 0.04132109321984796],
+        [0.04153061098352977, 0.182951140059007, -0.9822444139329296],
+        [-0.4268916470184284, -0.8855930460167476, -0.18299857527497945],
     ]
 )
-S9_CENTRE = np.array([2044.458525, 4935.117280, 1481.227528])
-S9_T = np.array([-321.2078336, 467.1345203, 5514.3303385])
-INNER = np.array(
+S9_LAST = np.array(
     [
-        [1145.0494, 1143.7811, 512.5415, 515.4515, -0.207099, 0.247775, -0.003075, -0.000976, -0.001425],
-        [1149.6757, 1147.5917, 508.8486, 508.0649, -0.194214, 0.240409, 0.006820, -0.002741, -0.001619],
-        [1149.1407, 1148.7990, 519.8158, 501.4027, -0.208338, 0.255488, -0.002460, 0.001484, -0.000760],
-        [1145.5113, 1144.7739, 514.9682, 501.8820, -0.198384, 0.218324, -0.008948, -0.000587, -0.001813],
+        [0.915460708083783, -0.39734606500700814, 0.06362229623477154],
+        [-0.04940628468469528, -0.26789167566119776, -0.9621814117644814],
+        [0.39936288133525055, 0.8776959352388969, -0.26487569589663096],
     ]
 )
+S9_T = {
+    0: [-321.2078335720134, 467.13452033013084, 5514.330338522134],
+    3: [-69.271255294384, 422.1843366088847, 4457.893374979773],
+}
+S9_CENTRE = PLACES[0]
 
 
 def about(axis, angle):
@@ -44,14 +69,9 @@ def about(axis, angle):
 
 @pytest.fixture
 def metadata(tmp_path):
-    """S9's first camera as published; every other one the same, turned about z and moved."""
-    angle = (0.4 * np.arange(4) + 0.01 * np.arange(11)[:, None]).ravel()
-    turns = Rotation.from_rotvec(angle[:, None] * [0, 0, 1])
-    matrices = S9_FIRST @ turns.as_matrix().reshape(11, 4, 3, 3)
-    matrices[8, 0] = S9_FIRST
-    angles = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_euler("XYZ").reshape(11, 4, 3)
-    places = np.tile(S9_CENTRE, (11, 4, 1)) + 1000 * np.arange(4)[None, :, None]
-    human36m_metadata(tmp_path, angles, places, INNER)
+    """Every subject stands among subject 9's cameras, each a millimetre further along x than the one before."""
+    places = PLACES + np.arange(-8.0, 3.0)[:, None, None] * [1, 0, 0]
+    human36m_metadata(tmp_path, np.tile(ANGLES, (11, 1, 1)), places, INNER)
     return tmp_path / "metadata.xml"
 
 
@@ -60,13 +80,23 @@ def test_three_angles_are_turns_about_x_then_y_then_z():
         np.testing.assert_allclose(rotation(a), about(0, a[0]) @ about(1, a[1]) @ about(2, a[2]), atol=1e-12)
 
 
-def test_the_published_camera_comes_out_of_its_angles_and_place(metadata):
-    camera = read_metadata(metadata).rig(9).cameras[0]
-    assert (camera.id, camera.width, camera.height) == ("54138969", 1000, 1002)
-    np.testing.assert_allclose(camera.R, S9_FIRST, atol=1e-8)
-    np.testing.assert_allclose(camera.t, S9_T, atol=1e-3)
-    np.testing.assert_allclose(camera.centre, S9_CENTRE, atol=1e-4)
-    np.testing.assert_allclose(camera.dist, [-0.207099, 0.247775, -0.000976, -0.001425, -0.003075])
+def test_the_published_cameras_come_out_of_their_angles_and_places(metadata):
+    cameras = read_metadata(metadata).rig(9).cameras
+    assert [(c.id, c.width, c.height) for c in cameras] == [
+        ("54138969", 1000, 1002), ("55011271", 1000, 1000), ("58860488", 1000, 1000), ("60457274", 1000, 1002),
+    ]  # fmt: skip
+    for index, R in ((0, S9_FIRST), (3, S9_LAST)):
+        np.testing.assert_allclose(cameras[index].R, R, atol=1e-12)
+        np.testing.assert_allclose(cameras[index].t, S9_T[index], atol=1e-8)
+    np.testing.assert_allclose(cameras[0].dist, [-0.2070989, 0.2477752, -0.0014245, -0.0009757, -0.0030752])
+    np.testing.assert_allclose(cameras[3].K, [[1145.5113, 0, 514.9682], [0, 1144.7739, 501.8820], [0, 0, 1]])
+
+
+def test_each_subject_has_cameras_of_its_own(metadata):
+    read = read_metadata(metadata)
+    for subject in (1, 9, 11):
+        centres = [camera.centre for camera in read.rig(subject).cameras]
+        np.testing.assert_allclose(centres, PLACES + np.array([subject - 9, 0, 0]), atol=1e-8)
 
 
 def test_a_point_is_seen_where_the_toolbox_puts_it(metadata):
