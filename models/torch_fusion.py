@@ -9,13 +9,12 @@ import torch
 from scipy import sparse
 from torch import Tensor
 from torch.nn.functional import grid_sample
-from torch.utils.checkpoint import checkpoint
 
 from models import geometry
-from models.affine import NORMALISED, theta_of_pair
+from models.affine import NORMALISED
 from models.fusion import FLOOR
 from models.heatmap import HEATMAP_SIZE
-from models.pencil import pencil_of
+from models.pencil import Pencil, pencil_of_pair
 from models.rig import Rig
 
 NEAR_PX, FAR_PX, SOFTNESS = 1.6, 2.5, 0.08
@@ -49,6 +48,24 @@ class _Lookup(torch.autograd.Function):
         return ctx.transposed @ gradients[0], None, None
 
 
+class _Read(torch.autograd.Function):
+    """Equation (2); the places to read at, larger than what is read, are found again on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, omega: Tensor, theta: Tensor, places: Tensor, width: float) -> Tensor:
+        ctx.save_for_backward(omega, theta, places)
+        ctx.width = width
+        return _read(omega, theta, places, width)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        omega, theta, places = ctx.saved_tensors
+        with torch.enable_grad():
+            leaf = omega.detach().requires_grad_()
+            read = _read(leaf, theta, places, ctx.width)
+        return torch.autograd.grad(read, leaf, gradients[0])[0], None, None, None
+
+
 @dataclass(frozen=True)
 class KnotWeights:
     """Equation (2) at the knots of all pairs: per source [knots of its pairs, A], for its source ``pixels`` [A]."""
@@ -57,12 +74,18 @@ class KnotWeights:
     pixels: Sequence[Tensor]
 
 
+def pencils_of(rig: Rig) -> list[Pencil]:
+    """The pencils of all pairs of a rig, calibrated."""
+    P = rig.projections()
+    return [pencil_of_pair(geometry.fundamental_matrix(P[a], P[b])) for a, b in rig.pairs]
+
+
 class PencilFusion:
     """Equations (1) and (2) of a rig's calibrated pairs, differentiable in ω_base, the gains and the sharpness."""
 
-    def __init__(self, rig: Rig, device: torch.device | str = "cpu") -> None:
-        P, self.pairs, self.views = rig.projections(), rig.pairs, len(rig.cameras)
-        pencils = [pencil_of(theta_of_pair(geometry.fundamental_matrix(P[a], P[b]))) for a, b in self.pairs]
+    def __init__(self, rig: Rig, device: torch.device | str = "cpu", pencils: Sequence[Pencil] | None = None) -> None:
+        self.pairs, self.views = rig.pairs, len(rig.cameras)
+        pencils = pencils_of(rig) if pencils is None else pencils
         self._knots = [torch.from_numpy(np.ascontiguousarray(p.knots)).to(device) for p in pencils]
         self._incoming = [[p for p, (a, _) in enumerate(self.pairs) if a == v] for v in range(self.views)]
         self._outgoing = [[p for p, (_, b) in enumerate(self.pairs) if b == v] for v in range(self.views)]
@@ -87,10 +110,7 @@ class PencilFusion:
         for view, outgoing in enumerate(self._outgoing):
             theta = torch.cat([self._knots[p] for p in outgoing]) if outgoing else self._places.new_zeros(0, 2, 3)
             places = self._places[chosen[view]]
-            if omega.requires_grad:  # the places to read at are larger than what is read: found again on the way back
-                rows.append(checkpoint(_read, omega, theta, places, width, use_reentrant=False))
-            else:
-                rows.append(_read(omega, theta, places, width))
+            rows.append(_Read.apply(omega, theta, places, width))  # type: ignore[no-untyped-call]
         return KnotWeights(rows, chosen)
 
     def fuse(self, weights: KnotWeights, heatmaps: Tensor, gains: Tensor, rounds: Rounds) -> Tensor:

@@ -9,7 +9,6 @@ from model_rigs import studio
 from models.baselines import calibrated_theta, gaussian_ridge
 from models.fusion import Fuser, OmegaBase
 from models.heatmap import render
-from models.metalearning import Schedule, samples, train
 from models.torch_fusion import FAR_PX, NEAR_PX, SOFTNESS, PencilFusion, detection_loss
 from models.weights import default_omega
 
@@ -99,22 +98,3 @@ def test_the_gradients_of_fusion_are_its_slopes(rng):
         with torch.no_grad():
             leaf[place] = before
         assert leaf.grad[place].item() == pytest.approx((ends[0] - ends[1]) / 2e-3, rel=0.05, abs=0.3)
-
-
-def test_samples_are_the_frames_and_joints_of_the_world(world):
-    maps, joints = samples(world)
-    assert maps.shape == (4, 24 * 17, 4096)
-    np.testing.assert_array_equal(maps[2, 5 * 17 + 3].reshape(64, 64), world.heatmaps[5, 2, 3])
-    np.testing.assert_allclose(joints[2, 5 * 17 + 3], world.labelled().joints_view[5, 2, 3], rtol=1e-6)
-
-
-def test_training_is_deterministic_and_keeps_the_ridge_symmetric():
-    schedule, told = Schedule(steps=2, frames=2, cameras=(2,), seed=3), []
-    one, same = (train(schedule, lambda *row: told.append(row)) for _ in range(2))
-    np.testing.assert_array_equal(one.values, same.values)
-    assert (one.gains, one.sharpness) == (same.gains, same.sharpness)
-    assert one.values.shape == (64, 64)
-    np.testing.assert_allclose(one.values, one.values[::-1, ::-1], atol=1e-6)
-    assert [row[0] for row in told] == [0, 1, 0, 1]
-    assert told[:2] == told[2:]
-    assert all(0 < loss < 1 for row in told for loss in row[1:])
