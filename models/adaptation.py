@@ -12,23 +12,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import affinefuse, epipolar, evaluation, metafuse, metrics, naivefuse, naivefuse_meta
-from models.baselines import calibrated_theta, default_gains
+from models import epipolar, evaluation, finetuning, metafuse, metrics, naivefuse, naivefuse_meta
 from models.checkpoint import Checkpoint
-from models.errors import InvalidOptions
 from models.labelled import LabelledFrames, check_enough
 from models.learning import Learned, Parts, Progress, Task
 from models.limbs import median_limb_lengths
 from models.methods import validate_options
-from models.naivefuse_samples import thinned
 from models.rig import Rig
 from models.runtime import Engine
+from models.starts import shipped_start
 from models.uncertainty import doubt_from_labels
-from models.weights import affine_omega
 
 _BLOCKS = 10
-_MAX_SAMPLES = 4_000  # of affinefuse, whose memory grows with their number
-_MAX_AFFINE_CAMERAS = 8  # 0.4 GB of weights at 4, 1.9 GB at 8
 
 
 def adapt(
@@ -69,27 +64,10 @@ def adapt(
     return _judge(rig, cameras, parts, draft, progress)
 
 
-def _affinefuse(task: Task) -> Learned:
-    """The cameras, as sent, give the start of θ; then every θ is free."""
-    task.progress("finetune", 0.02)
-    rig, omega = task.rig, affine_omega()
-    if len(rig.cameras) > _MAX_AFFINE_CAMERAS:
-        raise InvalidOptions(
-            f"affinefuse keeps dense weights and is offered for at most {_MAX_AFFINE_CAMERAS} cameras; "
-            f"this rig has {len(rig.cameras)}.",
-            at="method",
-        )
-    theta = affinefuse.learn(
-        calibrated_theta(rig).astype(np.float32), omega, thinned(task.parts.fit, _MAX_SAMPLES), rig.pairs,
-        steps=task.options.steps, rng=task.rng, device=task.device,
-        progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
-    )  # fmt: skip
-    return Learned(rig, omega, np.full(len(rig.pairs), default_gains(len(rig.cameras))), theta)
-
-
 _LEARN: Mapping[str, Callable[[Task], Learned]] = {
     "metafuse": metafuse.learn,
-    "affinefuse": _affinefuse,
+    "affinefuse": lambda task: finetuning.learn(task, shipped_start("affinefuse")),
+    "metafuse_paper": lambda task: finetuning.learn(task, shipped_start("metafuse_paper")),
     "naivefuse": naivefuse.learn,
     "naivefuse_meta": naivefuse_meta.learn,
     "epipolar": epipolar.learn,

@@ -43,7 +43,7 @@ class Schedule:
     ``unit_px``, ``ridge_px`` and ``height`` are those of models.starts.same_row, from where training starts.
     """
 
-    steps: int = 2000
+    steps: int = 800
     order: int = 1
     tasks: int = 2
     frames: int = 8
@@ -64,7 +64,7 @@ class Schedule:
 SCHEDULES = {
     "paper": Schedule(steps=30_000, order=2, frames=50, cameras=20, studios=1, renew=0, inner_steps=1, samples=850),
     "short": Schedule(),
-    "affinefuse": Schedule(steps=600, frames=100, studios=1, renew=0, inner_steps=0),
+    "affinefuse": Schedule(steps=400, frames=40, studios=1, renew=0, inner_steps=0),
 }
 """``paper``: the 380 ordered pairs of 20 cameras of one studio, 50 frames; ``short``: many studios, on one CPU core in
 minutes; ``affinefuse``: plain gradient descent on the pairs of one studio of four cameras."""

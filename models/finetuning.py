@@ -20,12 +20,14 @@ from models.fusion import OmegaBase
 from models.heatmap import HEATMAP_SIZE
 from models.labelled import LabelledFrames
 from models.learning import Learned, Task
+from models.naivefuse_samples import thinned
 from models.starts import Start
 from models.torch_fusion import detection_loss
 
 LEARNING_RATE = 5e-3  # the paper's
 MAX_CAMERAS = 8  # 0.4 GB of weights at 4, 1.9 GB at 8
 _BATCH = 128
+_MOST_SAMPLES = 4_000  # memory grows with their number
 _MEAN_STEPS = 10  # of the running mean of θ
 _CHECK_STEPS = 20
 _CHOOSE_LIMIT = 400  # samples that the choice is made on
@@ -53,8 +55,9 @@ def learn(task: Task, start: Start) -> Learned:
             at="method",
         )
     task.progress("finetune", 0.02)
+    fit = thinned(task.parts.fit, _MOST_SAMPLES)
     choice = finetune(
-        start, task.parts.fit, task.parts.choose, pairs, steps=task.options.steps, rng=task.rng, device=task.device,
+        start, fit, task.parts.choose, pairs, steps=task.options.steps, rng=task.rng, device=task.device,
         progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
     )  # fmt: skip
     theta = choice.theta.cpu().numpy().reshape(len(pairs), HEATMAP_SIZE, HEATMAP_SIZE, 2, 3)

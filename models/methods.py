@@ -101,8 +101,14 @@ METHODS: Mapping[str, Method] = {
         ("holdout", "repair_cameras", "extrinsics", "body_height_m", "first_distance", "steps"),
         AdaptationOptions(),
     ),
+    "metafuse_paper": Method(
+        "MetaFuse as the paper has it: steps finetune the transform of every pixel from a meta-learned start; fusing "
+        "knows no camera",
+        ("holdout", "steps"),
+        AdaptationOptions(repair_cameras=False, steps=100),
+    ),
     "affinefuse": Method(
-        "factorised weights pre-trained without meta-learning; steps finetune the transform of every pixel",
+        "the same from a start that was pre-trained on one studio, without meta-learning",
         ("holdout", "steps"),
         AdaptationOptions(repair_cameras=False, steps=100),
     ),

@@ -47,9 +47,3 @@ def load_omega(folder: Path = FOLDER, name: str = _NAME) -> OmegaBase:
 def default_omega() -> OmegaBase:
     """The ω_base that ships, read once."""
     return load_omega()
-
-
-@cache
-def affine_omega() -> OmegaBase:
-    """The ω_base of models.affinefuse that ships, read once."""
-    return load_omega(name="affine_base")
