@@ -36,7 +36,7 @@ def random_rig(rng: np.random.Generator, cameras: int, *, joints: str = "coco17"
     placed: list[Camera] = []
     while len(placed) < cameras:
         angle = float(np.clip(np.exp(rng.uniform(*np.log(_LENSES))) if mixed else lens * rng.normal(1, 0.05), *_LENSES))
-        distance = np.clip(rng.uniform(1.35, 2.2) / np.tan(np.radians(angle) / 2), 1.9, 8.5)
+        distance = np.clip(rng.uniform(1.05, 1.8) / np.tan(np.radians(angle) / 2), 1.9, 8.5)
         position = centre + place(rng, len(placed), cameras, distance)
         if any(np.linalg.norm(position - other.centre) < _APART_M for other in placed):
             continue
@@ -49,7 +49,7 @@ def _volume(rng: np.random.Generator) -> tuple[Array, Array] | None:
     """Where the person may be, drawn more or less widely and not always about the middle; or unknown."""
     if rng.random() < 0.3:
         return None
-    half, shift = rng.uniform(1.2, 2.0, 2), rng.normal(0, 0.12, 2)
+    half, shift = rng.uniform(0.9, 1.8, 2), rng.normal(0, 0.12, 2)
     return np.array([*(shift - half), 0.0]), np.array([*(shift + half), rng.uniform(1.9, 2.4)])
 
 
@@ -68,7 +68,7 @@ def _arc(rng: np.random.Generator, index: int, cameras: int, distance: float) ->
 def _corners(rng: np.random.Generator, index: int, _: int, distance: float) -> Array:
     """Four corners under the ceiling, then the middles of the walls, then anywhere between."""
     azimuth = 90 * index + 45 * (index // 4) + rng.normal(0, 4 + 6 * (index // 8))
-    return _polar(azimuth, distance * (1.2 if index % 8 < 4 else 1.0), rng.uniform(1.6, 3.2))
+    return _polar(azimuth, distance * (1.15 if index % 8 < 4 else 1.0), rng.uniform(1.6, 3.2))
 
 
 def _storeys(rng: np.random.Generator, index: int, cameras: int, distance: float) -> Array:
