@@ -47,11 +47,13 @@ def shoot(picks: Sequence[Pick], backbone: Backbone, file: Path, advance: Callab
     shape = (count, views, len(skeleton(backbone.skeleton).joints), HEATMAP_SIZE, HEATMAP_SIZE)
     heatmaps = np.memmap(file, np.float16, "w+", shape=shape)
     found = np.zeros((count, views), np.bool_)
-    start = 0
+    start, digest, cutter = 0, "", None
     for pick in picks:
         rows = slice(start, start + len(pick.index))
+        if cutter is None or pick.shot.rig.digest != digest:  # most recordings share one calibration
+            digest, cutter = pick.shot.rig.digest, ViewCutter(pick.shot.rig)
         for view in range(views):
-            found[rows, view] = _camera(pick, view, backbone, heatmaps[rows, view], advance)
+            found[rows, view] = _camera(pick, view, cutter, backbone, heatmaps[rows, view], advance)
         start = rows.stop
     whole: NDArray[np.bool_] = np.asarray(found.all(1))
     if (~whole).mean() > _MAX_MISSING:
@@ -63,12 +65,16 @@ def shoot(picks: Sequence[Pick], backbone: Backbone, file: Path, advance: Callab
     return Stored(heatmaps, whole)
 
 
-def _camera(
-    pick: Pick, view: int, backbone: Backbone, out: NDArray[np.float16], advance: Callable[[int], None]
+def _camera(  # noqa: PLR0917 - one camera of one pick, and what it is run with
+    pick: Pick,
+    view: int,
+    cutter: ViewCutter,
+    backbone: Backbone,
+    out: NDArray[np.float16],
+    advance: Callable[[int], None],
 ) -> NDArray[np.bool_]:
     """Fill ``out`` [N, J, 64, 64] from one camera's images; returns which frames [N] had one."""
     rig, sequence = pick.shot.rig, pick.shot.sequence
-    cutter = ViewCutter(rig)
     frames = [int(frame) for frame in sequence.frames[pick.index]]
     found = np.zeros(len(frames), np.bool_)
     batch: dict[int, Images] = {}

@@ -71,10 +71,10 @@ def picture(camera, joints, names):
     head = (at["left_ear"] + at["right_ear"]) / 2 if "left_ear" in at else at["head"]
     limb(middle["shoulder"], head, (215, 170, 140), 0.9 * size)
     depth = dict(zip(names, seen[:, 2], strict=True))
-    towards = depth["nose"] < (depth["left_ear"] + depth["right_ear"]) / 2 if "nose" in at else True
+    towards = depth["nose"] < (depth["left_ear"] + depth["right_ear"]) / 2 if "left_ear" in at else True
     skin = (215, 170, 140) if towards else (60, 40, 30)  # the back of the head is hair
     cv2.circle(image, (int(head[0]), int(head[1])), int(1.25 * size), skin, -1, cv2.LINE_AA)
-    for eye in ("left_eye", "right_eye") if towards and "nose" in at else ():
+    for eye in ("left_eye", "right_eye") if towards and "left_eye" in at else ():
         limb(at[eye], at[eye], (20, 20, 20), 0.4 * size)
     return image
 

@@ -77,6 +77,21 @@ def test_videos_are_found_whatever_the_case_of_their_folder(root, totalcapture_c
     assert images[2] is None
 
 
+def test_the_published_first_camera_stands_upright_over_a_world_whose_y_points_up(tmp_path):
+    """The block that the publisher's own notes quote: R to six digits, ``p' = R·p + t``."""
+    block = (
+        "0 1079 0 1919\n1284.32 1286.38 959.5 539.5\n1.40869e-05\n"
+        "-0.99713 0.00504186 -0.0755413\n0.0221672 -0.93461 -0.354982\n-0.0723915 -0.355637 0.931816\n"
+        "0.820506 0.59704 5.33591\n"
+    )
+    (tmp_path / "calibration.cal").write_text("1 1\n" + block)
+    camera = read_calibration(tmp_path / "calibration.cal")["1"]
+    assert (camera.width, camera.height) == (1920, 1080)
+    low, high = (pixels(camera, (0, y, 0)) for y in (0.0, 1.7))
+    assert high[1] < low[1] - 300
+    assert ((low > 0) & (low < [1920, 1080])).all()
+
+
 def changed(line, text):
     """The calibration with one line replaced; None takes the line out."""
 
