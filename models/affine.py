@@ -65,12 +65,15 @@ def transform(omega: Array32, theta: Array32, pixels: NDArray[np.intp] | None = 
     """
     theta = np.asarray(theta, np.float32)
     grid = NORMALISED if pixels is None else NORMALISED[pixels]
-    places = theta[..., :2] @ grid.T.astype(np.float32) + theta[..., 2:]
-    x, y = (places[..., 0, :] + 1) * HALF, (places[..., 1, :] + 1) * HALF
+    points = np.column_stack([grid, np.ones(len(grid))]).T.astype(np.float32)
+    reach = np.float32(1 + 0.999 / HALF)  # a whole pixel beyond the border the weight is zero
+    x, y = (theta[..., row, :] @ points for row in (0, 1))
+    inside = np.abs(y) < reach
+    inside &= np.abs(x) < reach
     weights = np.zeros(x.shape, np.float32)
-    reach = HALF + 0.999  # a whole pixel beyond the border the weight is zero
-    inside = (np.abs(x - HALF) < reach) & (np.abs(y - HALF) < reach)
-    weights[inside] = _bilinear(np.pad(np.asarray(omega, np.float32), 1), x[inside] + 1, y[inside] + 1)
+    middle = np.float32(HALF + 1)
+    padded = np.pad(np.asarray(omega, np.float32), 1)
+    weights[inside] = _bilinear(padded, x[inside] * np.float32(HALF) + middle, y[inside] * np.float32(HALF) + middle)
     return weights
 
 

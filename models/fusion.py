@@ -126,7 +126,8 @@ class Fuser:
         self._outgoing: list[list[int]] = [[p for p, (_, b) in enumerate(pairs) if b == v] for v in range(views)]
         self._sources = [source for _, source in pairs]
         self._gains = np.asarray(gains, np.float32)
-        self._tables = [self._table(v).astype(np.float16) for v in range(views)] if lasting else []
+        tables = (self._table(v).astype(np.float16) for v in range(views) if lasting)
+        self._tables = [np.ascontiguousarray(table) for table in tables]  # rows are what is taken out
 
     @property
     def follows(self) -> bool:
@@ -143,7 +144,7 @@ class Fuser:
         """Weights of all knots of all targets of a source's ``pixels`` [N, knots], a row a source pixel."""
         knots = [self._weights[p].rows(pixels) for p in self._outgoing[source]]
         count = PIXELS if pixels is None else len(pixels)
-        return np.ascontiguousarray(np.concatenate(knots).T) if knots else np.zeros((count, 0), np.float32)
+        return np.concatenate(knots).T if knots else np.zeros((count, 0), np.float32)
 
     def _lit(self, flat: Array32) -> list[tuple[Pixels, Array32]]:
         """Per source, the pixels that any heatmap lights up [N] and their rows of the table [N, knots]."""
