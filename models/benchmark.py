@@ -20,7 +20,7 @@ from models.backbone import Backbone
 from models.datasets import DATASETS, EVERY, open_dataset
 from models.datasets.judge import UNLEARNED, engine_of, judge
 from models.datasets.protocol import Plan, Stage, prepare
-from models.datasets.report import Result, document, tables
+from models.datasets.report import Result, document, remarks, tables
 from models.datasets.scores import Outcome
 from models.datasets.sequence import Dataset
 from models.errors import DatasetError, RigFuseError
@@ -94,6 +94,11 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"--method: {', '.join(unknown)} not known; choose of {', '.join(_METHODS)}")
     if (read.every is not None and read.every < 1) or (read.limit is not None and read.limit < 1):
         parser.error("--every and --limit are at least 1")
+    if not read.method:
+        parser.error("--method: name one")
+    for name, folder in (("--out", read.out and read.out.parent), ("--work", read.work)):
+        if folder is not None and not folder.is_dir():  # said now, not after hours
+            parser.error(f"{name}: there is no folder {folder}")
     return read
 
 
@@ -116,6 +121,8 @@ def _main(read: argparse.Namespace) -> None:
     with TemporaryDirectory(prefix="rigfuse-benchmark-", dir=read.work) as folder:
         with Progress(*columns, console=console) as bar:
             stage, results = run(dataset, backbone, plan, Path(folder), bar)
+        for line in remarks(dataset, stage, plan):
+            console.print(line, highlight=False, markup=False)
         screen = Console()
         (screen if screen.is_terminal else Console(width=_WIDTH)).print(*tables(read.dataset, results, plan))
         if read.out is not None:

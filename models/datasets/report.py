@@ -16,6 +16,7 @@ from models.datasets.published import PUBLISHED, SOURCE
 from models.datasets.scores import AVERAGE, GROUPS, Estimate, Outcome
 from models.datasets.sequence import Dataset
 from models.datasets.shots import MARGIN_M
+from models.methods import METHODS
 
 FORMAT = "rigfuse-benchmark-1"
 
@@ -55,6 +56,17 @@ def tables(dataset: str, results: Sequence[Result], plan: Plan) -> tuple[Table, 
             space.add_row(name, frames, *blank, _figure(row.mpjpe_mm), style="dim")
     space.caption = f"paper: {SOURCE}"
     return flat, space
+
+
+def remarks(dataset: Dataset, stage: Stage, plan: Plan) -> list[str]:
+    """What a reader of the tables must know: the split, and whatever was left out."""
+    skipped = [str(count) for count in plan.frames if count > len(stage.order)]
+    tested = sum(len(index) for _, index, _ in stage.tests())
+    lines = [f"{dataset.note}; {tested} test frames, cameras {', '.join(c.id for c in stage.rig.cameras)}"]
+    lines += [f"left out: {reason}" for reason in dataset.left_out]
+    if skipped and set(plan.methods) & METHODS.keys():
+        lines.append(f"left out: {', '.join(skipped)} labelled frames; there are {len(stage.order)}")
+    return lines
 
 
 def document(

@@ -120,6 +120,7 @@ def test_the_whole_of_it_from_pictures_to_a_table_and_a_file(root, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "paper: MetaFuse" in done.stdout
     assert "its own backbone" in done.stdout
+    assert "left out: 500 labelled frames; there are 12" in done.stderr
     found = json.loads(out.read_text())
     assert [(r["method"], r["labelled_frames"], r["test_frames"]) for r in found["results"]] == [
         ("none", None, 4),
@@ -143,6 +144,7 @@ def test_the_whole_of_it_from_pictures_to_a_table_and_a_file(root, tmp_path):
         (("--dataset", "panoptic", "--root", "/nowhere"), "rigfuse: /nowhere: cannot be read"),
         (("--dataset", "shelf", "--root", "."), "--dataset: invalid choice: 'shelf'"),
         (("--dataset", "panoptic", "--root", ".", "--method", "magic"), "--method: magic not known"),
+        (("--dataset", "panoptic", "--root", ".", "--out", "/nowhere/x.json"), "--out: there is no folder /nowhere"),
     ],
 )
 def test_what_a_person_can_mend_is_one_sentence(options, told, capsys):
