@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
 Pixels = NDArray[np.intp]
 Lookup = sparse.csr_array | Array32
+_TABLE_BYTES = 64 << 20  # tables of up to this size are kept in single precision: twice the memory, a third less time
 FLOOR = 0.02  # a source's heatmap below this is background and is not summed
 
 
@@ -126,7 +127,8 @@ class Fuser:
         self._outgoing: list[list[int]] = [[p for p, (_, b) in enumerate(pairs) if b == v] for v in range(views)]
         self._sources = [source for _, source in pairs]
         self._gains = np.asarray(gains, np.float32)
-        tables = (self._table(v).astype(np.float16) for v in range(views) if lasting)
+        precise = 4 * PIXELS * sum(weights.size for weights in self._weights) <= _TABLE_BYTES
+        tables = (self._table(v).astype(np.float32 if precise else np.float16) for v in range(views) if lasting)
         self._tables = [np.ascontiguousarray(table) for table in tables]  # rows are what is taken out
 
     @property
@@ -151,7 +153,8 @@ class Fuser:
         lit = [np.flatnonzero((source > FLOOR).any(0)) for source in flat]
         if not self._tables:
             return [(pixels, self._table(source, pixels)) for source, pixels in enumerate(lit)]
-        return [(pixels, table[pixels].astype(np.float32)) for pixels, table in zip(lit, self._tables, strict=True)]
+        rows = ((pixels, table[pixels]) for pixels, table in zip(lit, self._tables, strict=True))
+        return [(pixels, table.astype(np.float32, copy=False)) for pixels, table in rows]
 
     @property
     def nbytes(self) -> int:

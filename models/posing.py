@@ -28,24 +28,30 @@ class Sightings:
 
 @dataclass(frozen=True)
 class _Problem:
-    """Pixels [F, J, V, 2] with weights [F, J, V], and limbs whose lengths are in the cameras' own world."""
+    """Pixels [F, J, V, 2] with weights [F, J, V], and limbs.
+
+    ``ends`` [L, J] has 1 at a limb's parent and −1 at its child; ``lengths`` and ``tolerances`` [F, L] are in the
+    cameras' own world.
+    """
 
     P: Array
     pixels: Array
     weights: Array
-    limbs: Sequence[Limb]
-    size: Array
+    ends: Array
+    lengths: Array
+    tolerances: Array
 
     def evaluate(self, joints: Array) -> tuple[Array, Array, Array]:
         """Loss [F], normal matrices [F, 3J, 3J] and half gradients [F, 3J] at joints [F, J, 3]."""
         frames, count = joints.shape[:2]
         loss, blocks, gradient = self._views(joints)
-        normal = np.zeros((frames, count, 3, count, 3))
+        pull, outer, pulled = self._limbs(joints)
+        ends = np.einsum("lj,lk->ljk", self.ends, self.ends).reshape(len(self.ends), -1)
+        normal = (ends.T @ outer.reshape(frames, -1, 9)).reshape(frames, count, count, 3, 3).swapaxes(2, 3)
         each = np.arange(count)
-        normal[:, each, :, each] = blocks.swapaxes(0, 1)
-        for limb in self.limbs:
-            loss += _pull(joints, limb, self.size, normal, gradient)
-        return loss, normal.reshape(frames, 3 * count, 3 * count), gradient.reshape(frames, 3 * count)
+        normal[:, each, :, each] += blocks.swapaxes(0, 1)
+        gradient = gradient + self.ends.T @ pulled
+        return loss + pull, normal.reshape(frames, 3 * count, 3 * count), gradient.reshape(frames, 3 * count)
 
     def _views(self, joints: Array) -> tuple[Array, Array, Array]:
         """The Tukey loss of the reprojection: loss [F], blocks [F, J, 3, 3] and half gradients [F, J, 3]."""
@@ -62,6 +68,17 @@ class _Problem:
         gradient = np.einsum("nvki,nvk->ni", scaled, residual).reshape(frames, count, 3)
         return loss.reshape(frames, count).sum(1), blocks, gradient
 
+    def _limbs(self, joints: Array) -> tuple[Array, Array, Array]:
+        """The Cauchy loss of the limbs' lengths: loss [F], outer products [F, L, 3, 3] and half gradients [F, L, 3]."""
+        between = self.ends @ joints
+        length = np.maximum(np.linalg.norm(between, axis=-1), 1e-9)
+        fault = (length - self.lengths) / self.tolerances
+        doubt = 1 / (1 + np.square(fault / _ROBUST))
+        direction = between / (length * self.tolerances)[..., None]
+        outer = (direction * doubt[..., None])[..., :, None] * direction[..., None, :]
+        loss = 0.5 * _ROBUST**2 * np.log1p(np.square(fault / _ROBUST)).sum(1)
+        return loss, outer, direction * (doubt * fault)[..., None]
+
 
 def settle(cameras: Cameras, start: Array, seen: Sightings, limbs: Sequence[Limb], size: Array) -> Array:
     """Joints [F·J, 3] in the cameras' own world, from ``start`` [F, J, 3]; those that start nowhere stay NaN.
@@ -72,7 +89,12 @@ def settle(cameras: Cameras, start: Array, seen: Sightings, limbs: Sequence[Limb
     nowhere = np.any(np.isnan(start), axis=-1)
     current = _filled(start, limbs)
     weights = seen.trust.reshape(frames, joints, -1) / _SIGMA_PX**2
-    problem = _Problem(cameras.P, seen.pixels.reshape(frames, joints, -1, 2), weights, limbs, size)
+    parents, children, lengths, tolerances = (
+        np.array(column) for column in zip(*((x.parent, x.child, x.length, x.tolerance) for x in limbs), strict=True)
+    )
+    ends = np.eye(joints)[parents] - np.eye(joints)[children]
+    pixels = seen.pixels.reshape(frames, joints, -1, 2)
+    problem = _Problem(cameras.P, pixels, weights, ends, size[:, None] * lengths, size[:, None] * tolerances)
     damping = np.full(frames, 1e-3)
     state = problem.evaluate(current)
     for _ in range(_STEPS):
@@ -102,20 +124,3 @@ def _filled(start: Array, limbs: Sequence[Limb]) -> Array:
     there = np.all(np.isfinite(filled), axis=-1)
     middle = np.where(there[..., None], filled, 0).sum(1) / np.maximum(there.sum(1), 1)[:, None]
     return np.where(there[..., None], filled, middle[:, None])
-
-
-def _pull(joints: Array, limb: Limb, size: Array, normal: Array, gradient: Array) -> Array:
-    """Add a limb's part to normal matrices [F, J, 3, J, 3] and half gradients [F, J, 3]; returns its loss [F]."""
-    between = joints[:, limb.parent] - joints[:, limb.child]
-    length = np.maximum(np.linalg.norm(between, axis=1), 1e-9)
-    fault = (length / size - limb.length) / limb.tolerance
-    doubt = 1 / (1 + np.square(fault / _ROBUST))  # Cauchy
-    direction = between / (length * size * limb.tolerance)[:, None]
-    outer = np.einsum("fi,fj->fij", direction, direction) * doubt[:, None, None]
-    pulled = direction * (doubt * fault)[:, None]
-    for a, b, sign in ((0, 0, 1), (1, 1, 1), (0, 1, -1), (1, 0, -1)):
-        ends = (limb.parent, limb.child)
-        normal[:, ends[a], :, ends[b]] += sign * outer
-    gradient[:, limb.parent] += pulled
-    gradient[:, limb.child] -= pulled
-    return 0.5 * _ROBUST**2 * np.log1p(np.square(fault / _ROBUST))
