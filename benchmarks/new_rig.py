@@ -1,0 +1,117 @@
+"""The benchmark of new rigs: systems × labelled frames × families of rigs × errors of the cameras that were sent.
+
+``python -m benchmarks.new_rig`` measures one small studio in a few minutes; ``--preset full`` everything (about two
+hours on one core), into a file of one row a cell. Cells that the file has are not measured again, so a run may be
+stopped and resumed. ``--report FOLDER`` writes tables and figures from the file.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks._cells import SYSTEMS, fitted, measure
+from benchmarks._families import FAMILIES, Studio, studio
+from benchmarks._report import summary, write_report
+
+ERRORS = ("0", "0.5", "1", "2")
+COUNTS = (10, 25, 50, 100, 200, 500)
+UPPER_BOUND_FRAMES = 1000
+GEOMETRIC = ("none", "robust", "epipolar-sum", "epipolar-max", "ours")
+
+
+class Cell(NamedTuple):
+    """A row's key."""
+
+    family: str
+    rig: int
+    error: str
+    k: int
+    system: str
+
+
+def quick() -> Iterator[Cell]:
+    """One studio of four cameras, 50 frames, exact and turned cameras."""
+    for error, system in product(("0", "1"), GEOMETRIC):
+        yield Cell("studio4", 0, error, 50, system)
+
+
+def full() -> Iterator[Cell]:
+    """What docs/science.md tells."""
+    for family in FAMILIES.values():
+        for rig in range(family.rigs):
+            yield from (Cell(family.name, rig, *rest) for rest in product(ERRORS, (50,), GEOMETRIC))
+            yield Cell(family.name, rig, "labels", 50, "ours-labels")
+            if family.name in {"h36m", "studio4"}:
+                yield from (Cell(family.name, rig, *rest) for rest in product(ERRORS, (10,), GEOMETRIC))
+                yield Cell(family.name, rig, "labels", 10, "ours-labels")
+    for family, count in product(("h36m", "studio4"), COUNTS):
+        learners = ("naive", "naive-meta", "affine", "paper", "ours")
+        yield from (Cell(family, 0, "0", count, system) for system in learners)
+        yield from (Cell(family, 0, "0", count, system) for system in GEOMETRIC[:-1])
+    for family in ("h36m", "studio4"):
+        yield from (Cell(family, 0, "0", 50, f"naive-{variant}") for variant in ("none", "l1", "l21"))
+        yield Cell(family, 0, "0", UPPER_BOUND_FRAMES, "naive")
+
+
+PRESETS = {"quick": quick, "full": full}
+
+
+@lru_cache(maxsize=1)  # half a gigabyte each
+def _studio(family: str, rig: int, frames: int) -> Studio:
+    return studio(FAMILIES[family], rig, frames)
+
+
+def run(cell: Cell) -> dict[str, object]:
+    """Measure one cell."""
+    system = SYSTEMS[cell.system]
+    pool = 50 if cell.k <= 50 else max(cell.k, 500)
+    place = _studio(cell.family, cell.rig, pool)
+    engine, seconds, checkpoint = fitted(system, place.sent(cell.error, cell.rig), place.frames(cell.k))
+    told = {"promoted": checkpoint.promoted, "reason": checkpoint.metrics["reason"]} if checkpoint else {}
+    rows = measure(engine, place, aligned=not system.extrinsics)
+    return {**cell._asdict(), "seconds": round(seconds, 2), **told, **rows}
+
+
+def main() -> None:
+    """Run the cells that are missing, then report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="quick")
+    parser.add_argument("--family", nargs="+", choices=sorted(FAMILIES))
+    parser.add_argument("--system", nargs="+", choices=sorted(SYSTEMS))
+    parser.add_argument("--out", type=Path, help="rows, one JSON object a line; appended to")
+    parser.add_argument("--report", type=Path, help="folder for tables and figures")
+    arguments = parser.parse_args()
+    rows = [json.loads(line) for line in arguments.out.read_text().splitlines()] if _exists(arguments.out) else []
+    have = {Cell(*(row[name] for name in Cell._fields)) for row in rows}
+    wanted = [
+        cell
+        for cell in dict.fromkeys(PRESETS[arguments.preset]())
+        if cell not in have
+        and (not arguments.family or cell.family in arguments.family)
+        and (not arguments.system or cell.system in arguments.system)
+    ]
+    for cell in track(wanted, description="New rigs", console=Console(stderr=True)):
+        rows.append(run(cell))
+        if arguments.out:
+            with arguments.out.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
+    Console(width=120).print(summary(rows))
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    if arguments.report:
+        write_report(rows, arguments.report)
+
+
+def _exists(path: Path | None) -> bool:
+    return path is not None and path.exists()
+
+
+if __name__ == "__main__":
+    main()
