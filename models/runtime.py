@@ -146,7 +146,7 @@ class Engine:
         starts = range(0, max(len(heatmaps), 1), _CHUNK)
         parts = [self._peaks(heatmaps[start : start + _CHUNK]) for start in starts]
         fused, peaks, height, measured, trust, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
-        points = self._triangulate(fused, measured, np.maximum(trust, 0), triangulation)
+        points = self._triangulate((fused, heatmaps), measured, np.maximum(trust, 0), triangulation)
         if triangulation == "robust" and self._body is not None and len(heatmaps):
             points = self._as_body(self._body, heatmaps, peaks, points)
         points = self._with_covariance(points, np.maximum(trust, 0), moments, triangulation)
@@ -177,12 +177,14 @@ class Engine:
         if triangulation not in METHODS:
             raise InvalidOptions(f"Triangulation is one of {', '.join(METHODS)}.", at="triangulation")
 
-    def _triangulate(self, fused: NDArray[np.float32], points: Array, trust: Array, method: str) -> Triangulation:
-        """Joints in space, the flat index running over frames, then joints."""
+    def _triangulate(
+        self, maps: tuple[NDArray[np.float32], NDArray[np.floating]], points: Array, trust: Array, method: str
+    ) -> Triangulation:
+        """Joints in space, the flat index running over frames, then joints; ``maps`` are fused, and as they came."""
         views = points.shape[1]
         flat, weights = points.swapaxes(1, 2).reshape(-1, views, 2), trust.swapaxes(1, 2).reshape(-1, views)
         robust = triangulate(self._projections, flat, weights, method="dlt" if method == "dlt" else "robust")
-        return robust if method != "pictorial" else self._pictorial(fused, flat, robust)
+        return robust if method != "pictorial" else self._pictorial(*maps, flat, robust)
 
     def _as_body(self, body: Body, heatmaps: NDArray[np.floating], peaks: Array, alone: Triangulation) -> Triangulation:
         """Joints in space, all of a body together, where ``alone`` has them one by one."""
@@ -201,15 +203,17 @@ class Engine:
         covariance = point_covariance(self._projections, points, weights, measured, inlier_px=reach)
         return replace(points, covariance=covariance)
 
-    def _pictorial(self, fused: NDArray[np.float32], flat: Array, robust: Triangulation) -> Triangulation:
+    def _pictorial(
+        self, fused: NDArray[np.float32], own: NDArray[np.floating], flat: Array, robust: Triangulation
+    ) -> Triangulation:
         """The pictorial model's joints, started from the robust ones, its limb lengths their median over the frames."""
         skeleton, metres = self.rig.skeleton, self.rig.metres_per_unit
         initial = robust.points.reshape(len(fused), len(skeleton.joints), 3)
         trust = robust.confidence.reshape(initial.shape[:2])
         limbs = median_limb_lengths(initial, trust, skeleton, metres_per_unit=metres)
         poses = [
-            pictorial(self._projections, frame, skeleton, start, limb_lengths=limbs, metres_per_unit=metres)
-            for frame, start in zip(fused, initial, strict=True)
+            pictorial(self._projections, frame, skeleton, start, limb_lengths=limbs, metres_per_unit=metres, own=seen)
+            for frame, seen, start in zip(fused, own, initial, strict=True)
         ]
         points = np.reshape(poses, (-1, 3))
         residual = np.linalg.norm(geometry.project(self._projections, points) - flat, axis=-1)

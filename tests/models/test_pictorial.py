@@ -142,9 +142,33 @@ def test_limbs_of_unknown_length_constrain_nothing():
 
 
 def test_nobody_there_is_null():
-    P, X = rig(), person()
-    found = pictorial(P, render(projected(P, X), 1.5), COCO, np.full((17, 3), np.nan))
+    found = pictorial(rig(), np.zeros((4, 17, 64, 64), np.float32), COCO, np.full((17, 3), np.nan))
     assert np.isnan(found).all()
+
+
+def test_without_a_single_joint_to_start_from_the_peaks_place_the_person():
+    P, X = rig(), person()
+    lengths = np.array([np.linalg.norm(X[a] - X[b]) for a, b in COCO.limbs])
+    found = pictorial(P, render(projected(P, X), 1.5), COCO, np.full((17, 3), np.nan), limb_lengths=lengths)
+    assert np.linalg.norm(found - X, axis=1).max() < 0.005
+
+
+def test_two_hips_astray_do_not_lead_away():
+    P, X = rig(), person()
+    initial = X.copy()
+    initial[[11, 12]] += 6.0
+    lengths = np.array([np.linalg.norm(X[a] - X[b]) for a, b in COCO.limbs])
+    found = pictorial(P, render(projected(P, X), 1.5), COCO, initial, limb_lengths=lengths)
+    assert np.linalg.norm(found - X, axis=1).max() < 0.005
+
+
+def test_fused_heatmaps_choose_and_the_views_own_measure():
+    """Fused peaks a pixel off lead to the joint, whose place the views' own peaks tell."""
+    P, X = rig(), person()
+    own, fused = render(projected(P, X), 1.5), render(projected(P, X) + np.array([0.8, -0.6]), 1.5)
+    alone, measured = (pictorial(P, fused, COCO, X, own=maps) for maps in (None, own))
+    assert np.linalg.norm(measured - X, axis=1).max() < 0.005
+    assert np.linalg.norm(alone - X, axis=1).mean() > 0.01
 
 
 def test_joints_that_fewer_than_two_views_show_are_null():
