@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := cpu,worker,embedded,demo,pretraining,test
+EXTRAS := cpu,worker,embedded,datasets,demo,pretraining,test
 STAMP := $(VENV)/.installed
 PIP_INSTALL := pip install --disable-pip-version-check --progress-bar off --quiet
 BENCHMARKS = $(patsubst benchmarks/%.py,%,$(filter-out benchmarks/_%,$(wildcard benchmarks/*.py)))
@@ -60,10 +60,10 @@ bench: $(STAMP)
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # What pip resolves today for all extras. onnxruntime-gpu takes the place of onnxruntime in one environment and is
-# released with it, so its line is derived; local version labels (torch's +cpu) are dropped.
+# released with it, so its line is derived; local version labels (torch's +cpu) are dropped. Motions need Python 3.11.
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/$(PIP_INSTALL) ".[$(EXTRAS)]"
+	build/lock/bin/$(PIP_INSTALL) ".[$(EXTRAS),motions]"
 	@{ echo "# The versions that RigFuse is tested with, for all extras. Written by \`make lock\`; do not edit by hand."; \
 	   build/lock/bin/pip freeze --all --exclude pip --exclude rigfuse \
 	   | sed -E 's/\+[a-z0-9.]+$$//; s/^onnxruntime==(.*)/&\nonnxruntime-gpu==\1/'; } > constraints.txt
