@@ -30,17 +30,19 @@ _SURE = 0.3  # height of a fused peak that places a joint which is not known in 
 class CropOptions:
     """How windows are cut.
 
-    ``margin`` is added on each side, as a share of the person's box; a window shows at least ``least_m`` metres where
-    the distance is known, magnifies the fixed view at most ``max_zoom`` times and never makes it smaller. Fewer than a
-    share ``found`` of all joints are no person. ``passes`` follow the first one.
+    ``margin`` is added on each side, as a share of the person's box, and up to ``slack`` more, the fewer joints three
+    views agree on: what is found so far may then be only half of the person, or of two. A window shows at least
+    ``least_m`` metres where the distance is known, magnifies the fixed view at most ``max_zoom`` times and never makes
+    it smaller. Fewer than a share ``found`` of all joints are no person. At most ``passes`` follow the first one.
     """
 
-    margin: float = 0.13
+    margin: float = 0.12
+    slack: float = 0.4
     least_m: float = 0.8
     max_zoom: float = 8.0
     found: float = 0.3
     upright: bool = True
-    passes: int = 2
+    passes: int = 3
 
 
 DEFAULT = CropOptions()
@@ -71,6 +73,8 @@ def person_views(engine: Engine, poses: Poses, options: CropOptions = DEFAULT) -
     Joints that are known in space say where to look in every camera, also in those that did not see them.
     """
     rig, peaks = engine.rig, _peaks(poses)
+    agreed = float((poses.views_used[0] >= min(3, len(rig.cameras))).mean())
+    margin = options.margin + options.slack * (1 - agreed)
     person = _Person.of(poses.pose3d[0], rig, options.found)
     chosen = []
     for index, (camera, fixed) in enumerate(zip(engine.cameras.cameras, rig.views, strict=True)):
@@ -80,7 +84,7 @@ def person_views(engine: Engine, poses: Poses, options: CropOptions = DEFAULT) -
             chosen.append(fixed)
             continue
         turn = _turn(camera, fixed, rig.up if options.upright else None, np.median(points, axis=0))
-        chosen.append(_window(fixed, turn, points, metre, options))
+        chosen.append(_window(fixed, turn, points, (1 + 2 * margin, options.least_m * metre), options.max_zoom))
     return tuple(chosen)
 
 
@@ -129,12 +133,12 @@ def _turn(camera: Camera, fixed: View, up: Array | None, centre: Array) -> Array
     return fixed.K[:2, :2] / fixed.scale if up is None else upright(camera, up, centre)
 
 
-def _window(fixed: View, turn: Array, points: Array, metre: float, options: CropOptions) -> View:
-    """The square window around points [N, 2]."""
+def _window(fixed: View, turn: Array, points: Array, room: tuple[float, float], max_zoom: float) -> View:
+    """The square window around points [N, 2]; ``room`` is its side in sides of their box, and its least side."""
     turned = points @ turn.T
     low, high = turned.min(0), turned.max(0)
-    side = max(float((high - low).max()) * (1 + 2 * options.margin), options.least_m * metre)
-    scale = float(np.clip(HEATMAP_SIZE / max(side, 1e-9), fixed.scale, options.max_zoom * fixed.scale))
+    side = max(float((high - low).max()) * room[0], room[1], 1e-9)
+    scale = float(np.clip(HEATMAP_SIZE / side, fixed.scale, max_zoom * fixed.scale))
     K = np.eye(3)
     K[:2, :2] = scale * turn
     K[:2, 2] = (HEATMAP_SIZE - 1) / 2 - scale * (low + high) / 2

@@ -95,7 +95,7 @@ def test_through_the_rigs_own_views_it_is_the_engine_itself(world, checkpoint):
 def test_the_window_holds_the_whole_person_upright_and_keeps_its_margin():
     rig = hall()
     joints = person(rig, seed=4)
-    engine, options = fused(rig), CropOptions(margin=0.2)
+    engine, options = fused(rig), CropOptions(margin=0.2, slack=0.0)
     poses = engine.poses(eyes(rig, joints, hidden=0.0)(rig.views)[None])
     views = person_views(engine, replace(poses, pose3d=joints[None]), options)
     seen = project(rig.with_views(views).projections(), joints)
@@ -172,7 +172,7 @@ def test_a_person_who_fills_the_view_is_not_looked_at_twice():
     joints = person(hall(), (0, 0))
     rig = hall(volume=(joints.min(0) - 0.25, joints.max(0) + 0.25))
     asked = []
-    follow(Engine.unfused(rig), eyes(rig, joints, hidden=0.0, asked=asked), options=CropOptions(margin=0.2))
+    follow(Engine.unfused(rig), eyes(rig, joints, hidden=0.0, asked=asked), options=CropOptions(margin=0.2, slack=0.0))
     assert len(asked) <= 2
     wide = []
     follow(Engine.unfused(hall()), eyes(hall(), joints, hidden=0.0, asked=wide))
