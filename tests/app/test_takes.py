@@ -1,6 +1,7 @@
 """Frames of a pose request as one take, and how sure their joints are."""
 
 import io
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -8,6 +9,7 @@ import payloads
 import pytest
 from running import Service
 
+from app.client import RigFuseClient
 from models.runtime import Engine
 from models.smoothing import smooth
 from models.worlds import World
@@ -68,3 +70,11 @@ def test_an_npz_holds_them_as_matrices(service: Service, world: World) -> None:
     answer = ask(service, service.register(world), payloads.heatmaps(world), **{"return": "heatmaps"})
     with np.load(io.BytesIO(answer.content), allow_pickle=False) as arrays:
         assert arrays["covariance"].shape == (*arrays["pose3d"].shape, 3)
+
+
+def test_the_client_asks_for_both(service: Service, world: World, tmp_path: Path) -> None:
+    rig, data = service.register(world), payloads.heatmaps(world)
+    (tmp_path / "heatmaps.npz").write_bytes(data)
+    with RigFuseClient(str(service.client.base_url)) as client:
+        document = client.poses(rig, heatmaps=tmp_path / "heatmaps.npz", smoothing="causal", fps=FPS, covariance=True)
+    assert document == ask(service, rig, data, smoothing="causal", fps=str(FPS), covariance="true").json()
