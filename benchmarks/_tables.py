@@ -15,7 +15,9 @@ ALIKE = ("none", "robust", "epipolar-sum", "epipolar-max", "ours")
 
 
 def pick(rows: Iterable[Row], **wanted: Any) -> list[Row]:
-    """The rows with these keys, in order of their rigs."""
+    """The rows with these keys, in order of their rigs; a system that takes no labels has the same row for every K."""
+    if "k" in wanted and "system" in wanted and not SYSTEMS[wanted["system"]].labels:
+        wanted["k"] = 0
     kept = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
     return sorted(kept, key=lambda row: row["rig"])
 
@@ -67,8 +69,8 @@ def by_count(rows: Sequence[Row], family: str) -> str:
     lines = []
     for system in ("none", "naive", "naive-none", "naive-l1", "naive-l21", "naive-meta", "affine", "paper", "ours"):
         found = pick(rows, family=family, error="0", system=system, rig=0)
-        for row in sorted(found, key=lambda row: row["k"])[: 1 if system == "none" else None]:
-            key = (system, 0 if system == "none" else row["k"])
+        for row in sorted(found, key=lambda row: row["k"]):
+            key = (system, row["k"])
             panoptic = _paper.JDR.get(key)
             average = _paper.AVERAGE_JDR.get(key)
             paper = " / ".join(map(str, panoptic)) if panoptic else ("" if average is None else f"average {average}")

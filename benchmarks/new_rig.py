@@ -7,7 +7,7 @@ stopped and resumed. ``--report FOLDER`` writes tables and figures from the file
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -24,7 +24,9 @@ from benchmarks._report import summary, write_report
 ERRORS = ("0", "0.5", "1", "2")
 COUNTS = (10, 25, 50, 100, 200, 500)
 UPPER_BOUND_FRAMES = 1000
-GEOMETRIC = ("none", "robust", "epipolar-sum", "epipolar-max", "ours")
+UNLABELLED = ("none", "robust")
+GEOMETRIC = ("epipolar-sum", "epipolar-max", "ours")
+LEARNED = ("naive", "naive-meta", "affine", "paper")
 
 
 class Cell(NamedTuple):
@@ -39,26 +41,28 @@ class Cell(NamedTuple):
 
 def quick() -> Iterator[Cell]:
     """One studio of four cameras, 50 frames, exact and turned cameras."""
-    for error, system in product(("0", "1"), GEOMETRIC):
-        yield Cell("studio4", 0, error, 50, system)
+    for error in ("0", "1"):
+        yield from _at("studio4", 0, error, (50,), GEOMETRIC)
 
 
 def full() -> Iterator[Cell]:
     """What docs/science.md tells."""
     for family in FAMILIES.values():
+        counts = (50, 10) if family.name in {"h36m", "studio4"} else (50,)
         for rig in range(family.rigs):
-            yield from (Cell(family.name, rig, *rest) for rest in product(ERRORS, (50,), GEOMETRIC))
-            yield Cell(family.name, rig, "labels", 50, "ours-labels")
-            if family.name in {"h36m", "studio4"}:
-                yield from (Cell(family.name, rig, *rest) for rest in product(ERRORS, (10,), GEOMETRIC))
-                yield Cell(family.name, rig, "labels", 10, "ours-labels")
-    for family, count in product(("h36m", "studio4"), COUNTS):
-        learners = ("naive", "naive-meta", "affine", "paper", "ours")
-        yield from (Cell(family, 0, "0", count, system) for system in learners)
-        yield from (Cell(family, 0, "0", count, system) for system in GEOMETRIC[:-1])
+            for error in ERRORS:
+                yield from _at(family.name, rig, error, counts, GEOMETRIC)
+            yield from (Cell(family.name, rig, "labels", count, "ours-labels") for count in counts)
     for family in ("h36m", "studio4"):
         yield from (Cell(family, 0, "0", 50, f"naive-{variant}") for variant in ("none", "l1", "l21"))
+        yield from _at(family, 0, "0", COUNTS, (*LEARNED, *GEOMETRIC))
         yield Cell(family, 0, "0", UPPER_BOUND_FRAMES, "naive")
+
+
+def _at(family: str, rig: int, error: str, counts: Sequence[int], systems: Sequence[str]) -> Iterator[Cell]:
+    """The systems that learn from labels, at each number of frames, and those that do not."""
+    yield from (Cell(family, rig, error, 0, system) for system in UNLABELLED)
+    yield from (Cell(family, rig, error, count, system) for count, system in product(counts, systems))
 
 
 PRESETS = {"quick": quick, "full": full}
