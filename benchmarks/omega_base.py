@@ -9,7 +9,7 @@ keeps its default gain everywhere. The intervals are paired bootstraps that resa
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -22,9 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from models.baselines import default_gains, gaussian_ridge
-from models.fusion import OmegaBase
+from models.fusion import FLOOR, OmegaBase
 from models.heatmap import decode
 from models.metalearning import samples
+from models.metalearning.train import LIT
 from models.metrics import detected
 from models.rig import Rig
 from models.torch_fusion import KnotWeights, PencilFusion
@@ -37,6 +38,7 @@ SIGMAS_PX = (0.7, 1.0, 1.5, 2.0)
 GAINS = (0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3)
 TWO_ROUNDS = tuple(product((0.06, 0.12), (0.12, 0.2, 0.3), (2.0, 3.5)))  # g₁, g₂, κ
 TAKE_FRAMES = 3
+SAMPLES = 102  # fused at a time
 DRAWS = 4_000
 OUT = Path(__file__).parent / "results" / "omega_base.json"
 
@@ -60,38 +62,49 @@ class Family:
 
 
 FAMILIES = {
-    "h36m": Family("Human3.6M's cameras", lambda _, i: published_rig(("h36m-s9", "h36m-s11")[i]), 2, 16, 4),
-    "studio4": Family("random studios, 4 cameras", lambda rng, _: random_rig(rng, 4), 4, 10, 2),
-    "studio8": Family("random studios, 8 cameras", lambda rng, _: random_rig(rng, 8), 2, 8, 1),
-    "dome8": Family("Panoptic-like dome, 8 cameras", lambda rng, _: panoptic_dome(rng, 8), 2, 8, 1),
-    "studio16": Family("random studios, 16 cameras", lambda rng, _: random_rig(rng, 16), 1, 8, 1),
+    "h36m": Family("Human3.6M's cameras", lambda _, i: published_rig(("h36m-s9", "h36m-s11")[i]), 2, 16, 2),
+    "studio4": Family("random studios, 4 cameras", lambda rng, _: random_rig(rng, 4), 4, 8, 1),
+    "studio8": Family("random studios, 8 cameras", lambda rng, _: random_rig(rng, 8), 2, 6, 1),
+    "dome8": Family("Panoptic-like dome, 8 cameras", lambda rng, _: panoptic_dome(rng, 8), 2, 6, 1),
+    "studio16": Family("random studios, 16 cameras", lambda rng, _: random_rig(rng, 16), 1, 6, 1),
 }
 
 
 class Scene:
     """One rig with frames to test on, and what fusing them takes."""
 
-    def __init__(self, rig: Rig, world: World) -> None:
+    def __init__(self, rig: Rig, world: World, level: float) -> None:
         self.world = world
         self.fusion = PencilFusion(rig)
         self.gains = torch.full((len(rig.pairs),), default_gains(len(rig.cameras)))
         self.heatmaps, self.joints = samples(world)
         self.truth = world.labelled().joints_view
+        self.pixels = self.fusion.active(self.heatmaps, level)
 
     def weights(self, omega: OmegaBase) -> KnotWeights:
         """Equation (2) for this rig."""
-        return self.fusion.weights(torch.from_numpy(omega.values))
+        return self.fusion.weights(torch.from_numpy(omega.values), pixels=self.pixels)
+
+    @torch.no_grad()
+    def evidence(self, weights: KnotWeights) -> NDArray[np.float32]:
+        """What the other views say in one round, before its gain [F, V, J, 64, 64]."""
+        return self._maps([self.fusion.evidence(weights, part, self.gains) for part in self._parts()])
 
     @torch.no_grad()
     def fused(self, weights: KnotWeights, omega: OmegaBase) -> NDArray[np.float32]:
-        """Fused heatmaps [F, V, J, 64, 64]."""
-        rounds = tuple(torch.tensor(v) for v in (*omega.gains, omega.sharpness))
-        parts = [
-            self.fusion.fuse(weights, part, self.gains, rounds)  # type: ignore[arg-type]
-            for part in torch.split(self.heatmaps, 102, 1)
-        ]
+        """Heatmaps [F, V, J, 64, 64] after one round or two, as models.fusion.Fuser has it."""
+        if not omega.sharpness:
+            return self.world.heatmaps + np.float32(omega.gains[0]) * self.evidence(weights)
+        first, second, sharpness = (torch.tensor(v) for v in (*omega.gains, omega.sharpness))
+        rounds = first, second, sharpness
+        return self._maps([self.fusion.fuse(weights, part, self.gains, rounds) for part in self._parts()])
+
+    def _parts(self) -> tuple[torch.Tensor, ...]:
+        return torch.split(self.heatmaps, SAMPLES, 1)
+
+    def _maps(self, parts: Sequence[torch.Tensor]) -> NDArray[np.float32]:
         frames, views, joints = self.truth.shape[:3]
-        return torch.cat(parts, 1).numpy().reshape(views, frames, joints, 64, 64).swapaxes(0, 1)
+        return torch.cat(list(parts), 1).numpy().reshape(views, frames, joints, 64, 64).swapaxes(0, 1)
 
     def found(self, heatmaps: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Which joints [F, V, J] the peaks of heatmaps detect."""
@@ -112,32 +125,37 @@ def scenes(family: Family, detector: Detector, *, choosing: bool) -> list[Scene]
         rig = family.build(np.random.default_rng(SEED + index), index)
         takes = family.chosen if choosing else family.takes
         rng = np.random.default_rng((SEED, index, int(choosing)))
-        made.append(Scene(rig, make_world(rng, rig, takes * TAKE_FRAMES, detector, clips=takes)))
+        world = make_world(rng, rig, takes * TAKE_FRAMES, detector, clips=takes)
+        made.append(Scene(rig, world, LIT if choosing else FLOOR))
     return made
 
 
-def gaussians(rounds: int) -> Iterator[tuple[float, list[OmegaBase]]]:
-    """For every width, the Gaussian ridges to choose from."""
+def best_gaussian(where: Sequence[Scene], rounds: int) -> tuple[OmegaBase, dict[str, Any]]:
+    """The Gaussian ridge that finds most joints in the scenes to choose by, and what it is."""
+    best: tuple[int, OmegaBase, dict[str, Any]] = (-1, gaussian_ridge(), {})
     for sigma in SIGMAS_PX:
         values = gaussian_ridge(sigma).values
         if rounds == 1:
-            yield sigma, [OmegaBase(values, (gain, gain), 0.0) for gain in GAINS]
+            candidates = [OmegaBase(values, (gain, 0.0), 0.0) for gain in GAINS]
         else:
-            yield sigma, [OmegaBase(values, (first, second), sharp) for first, second, sharp in TWO_ROUNDS]
-
-
-def best_gaussian(where: Sequence[Scene], rounds: int) -> tuple[OmegaBase, dict[str, Any]]:
-    """The Gaussian that finds most joints in the scenes to choose by, and what it is."""
-    best: tuple[int, OmegaBase, dict[str, Any]] = (-1, gaussian_ridge(), {})
-    for sigma, candidates in gaussians(rounds):
-        weights = [scene.weights(candidates[0]) for scene in where]
-        for omega in candidates:
-            score = sum(
-                int(s.counts(s.found(s.fused(w, omega)))[:, 0, 0].sum()) for s, w in zip(where, weights, strict=True)
-            )
+            candidates = [OmegaBase(values, (first, second), sharp) for first, second, sharp in TWO_ROUNDS]
+        scores = sum(_scores(scene, candidates) for scene in where)
+        for score, omega in zip(np.atleast_1d(scores), candidates, strict=True):
             if score > best[0]:
-                best = score, omega, {"sigma_px": sigma, "gains": omega.gains, "sharpness": omega.sharpness}
+                told = {"sigma_px": sigma, "gains": omega.gains[:rounds], "sharpness": omega.sharpness}
+                best = int(score), omega, told
     return best[1], best[2]
+
+
+def _scores(scene: Scene, candidates: Sequence[OmegaBase]) -> NDArray[np.int64]:
+    """How many joints each of several ω_base of the same map finds."""
+    weights = scene.weights(candidates[0])
+    if candidates[0].sharpness:
+        fused = (scene.fused(weights, omega) for omega in candidates)
+    else:
+        evidence = scene.evidence(weights)
+        fused = (scene.world.heatmaps + np.float32(omega.gains[0]) * evidence for omega in candidates)
+    return np.array([int(scene.counts(scene.found(maps))[:, 0, 0].sum()) for maps in fused])
 
 
 def compared(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> dict[str, list[float]]:

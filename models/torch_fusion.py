@@ -127,6 +127,11 @@ class PencilFusion:
         evidence = torch.stack(self._evidence(weights, believed, gains))
         return (maps + second * evidence).transpose(1, 2)
 
+    def evidence(self, weights: KnotWeights, heatmaps: Tensor, gains: Tensor) -> Tensor:
+        """What the other views say, Σ_b γ_ab W_ab h_b [V, S, 4096]: the sum of one round, before its gain."""
+        seen = [view.T.index_select(0, pixels) for view, pixels in zip(heatmaps, weights.pixels, strict=True)]
+        return torch.stack(self._evidence(weights, seen, gains)).transpose(1, 2)
+
     def _evidence(self, weights: KnotWeights, seen: Sequence[Tensor], gains: Tensor) -> list[Tensor]:
         """Σ_b γ_ab W_ab x_b of every target [4096, S], for what is seen at the sources' pixels [A, S]."""
         knots: dict[int, Tensor] = {}

@@ -34,7 +34,11 @@ class Worlds:
 
 @dataclass(frozen=True)
 class Schedule:
-    """``rigs`` rigs a step for ``steps`` steps of Adam; parameters are averaged from a share of the steps on."""
+    """``rigs`` rigs a step for ``steps`` steps of Adam; parameters are averaged from a share of the steps on.
+
+    A share ``relative`` of the loss is measured on fused heatmaps divided by their highest peak. The other part knows
+    their scale, and so rewards evidence that outweighs a view's own peak.
+    """
 
     name: str = "ours"
     seed: int = 0
@@ -44,6 +48,7 @@ class Schedule:
     rounds_rate: float = 1e-2
     columns: int = 9
     average_from: float = 0.5
+    relative: float = 0.0
     worlds: Worlds = Worlds()
 
     def __post_init__(self) -> None:

@@ -57,7 +57,7 @@ def advance(state: State, episodes: Iterator[Episode], count: int, ranks: Ranks)
     told = torch.zeros(2, device=ranks.device)
     for _ in range(count):
         episode = next(episodes)
-        loss, unfused = losses(state.raw, state.log_rounds, episode, ranks.device)
+        loss, unfused = losses(state, episode, ranks.device)
         (loss / schedule.rigs).backward()  # type: ignore[no-untyped-call]
         told += torch.stack([loss.detach(), unfused]) / schedule.rigs
     ranks.sum([g for g in (state.raw.grad, state.log_rounds.grad) if g is not None] + [told])
@@ -73,12 +73,15 @@ def advance(state: State, episodes: Iterator[Episode], count: int, ranks: Ranks)
     state.step += 1
 
 
-def losses(raw: Tensor, log_rounds: Tensor, episode: Episode, device: str) -> tuple[Tensor, Tensor]:
+def losses(state: State, episode: Episode, device: str) -> tuple[Tensor, Tensor]:
     """The loss of an episode's fused heatmaps, and of its heatmaps as they are."""
-    heatmaps, joints = episode.heatmaps.to(device), episode.joints.to(device)
+    heatmaps, joints, share = episode.heatmaps.to(device), episode.joints.to(device), state.schedule.relative
     fusion = PencilFusion(episode.rig, device, episode.pencils)
     gains = torch.full((len(fusion.pairs),), default_gains(fusion.views), device=device)
-    weights = fusion.weights(ridge(raw), pixels=fusion.active(heatmaps, LIT))
-    first, second, sharpness = log_rounds.exp()
+    weights = fusion.weights(ridge(state.raw), pixels=fusion.active(heatmaps, LIT))
+    first, second, sharpness = state.log_rounds.exp()
     fused = fusion.fuse(weights, heatmaps, gains, (first, second, sharpness))
-    return detection_loss(fused, joints), detection_loss(heatmaps, joints)
+    loss = (1 - share) * detection_loss(fused, joints)
+    if share:
+        loss = loss + share * detection_loss(fused / fused.amax(-1, keepdim=True).clamp_min(1e-6), joints)
+    return loss, detection_loss(heatmaps, joints)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from models.errors import CorruptArtifact, InvalidOptions
-from models.metalearning import Schedule, State, Worlds, train
+from models.metalearning import Episodes, Schedule, State, Worlds, train
 from models.metalearning.ranks import Ranks, joined
+from models.metalearning.train import losses
 
 TINY = Schedule(name="tiny", steps=4, rigs=2, seed=3, worlds=Worlds(cameras=(2,), work=2, frames=1))
 
@@ -79,6 +80,16 @@ def test_a_damaged_state_is_refused(tmp_path, change):
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(CorruptArtifact, match="state"):
         State.load(path, TINY)
+
+
+def test_a_relative_loss_does_not_know_the_scale_of_the_fused_heatmaps():
+    episode = Episodes(TINY.worlds, 0)[0]
+    maps = State.start(replace(TINY, relative=1.0)), State.start(TINY)
+    episode.heatmaps[episode.heatmaps < 0.1] = 0  # where scaling crosses the floor below which nothing is summed
+    brighter = replace(episode, heatmaps=episode.heatmaps * 5)
+    relative, absolute = ([float(losses(s, e, "cpu")[0].detach()) for e in (episode, brighter)] for s in maps)
+    assert relative[0] == pytest.approx(relative[1], abs=1e-4)
+    assert abs(absolute[0] - absolute[1]) > 2e-3
 
 
 def test_rigs_that_processes_cannot_share_equally_are_refused():
