@@ -23,7 +23,7 @@ from models.errors import InsufficientLabels
 from models.heatmap import HEATMAP_SIZE, render
 from models.labelled import LabelledFrames
 
-TARGET_SIGMA_PX = 2.0
+TARGET_SIGMA_PX = 2.0  # of the Gaussian at a label, as the paper's backbone has it
 TEMPERATURE = 0.2  # the paper's softmax on the fused heatmaps
 _NEAR_LEVEL, _NEAR_PX = 0.3, 3  # target pixels this near a pixel this high are all in a step
 _NEAR_LIMIT, _RANDOM = 512, 128
@@ -49,7 +49,7 @@ class Samples:
     labelled: Tensor
 
     @classmethod
-    def of(cls, frames: LabelledFrames, device: str = "cpu") -> "Samples":
+    def of(cls, frames: LabelledFrames, device: str = "cpu", sigma_px: float = TARGET_SIGMA_PX) -> "Samples":
         """All joints labelled inside two views or more; raises InsufficientLabels where there is none."""
         views = frames.heatmaps.shape[1]
         joints = frames.joints_view.swapaxes(0, 1).reshape(views, -1, 2)
@@ -58,7 +58,7 @@ class Samples:
         if not kept.any():
             raise InsufficientLabels("No joint is labelled inside two views or more.", at="labels")
         heatmaps = frames.heatmaps.swapaxes(0, 1).reshape(views, -1, PIXELS)[:, kept]
-        gaussians = render(joints[:, kept], TARGET_SIGMA_PX).reshape(views, -1, PIXELS)
+        gaussians = render(joints[:, kept], sigma_px).reshape(views, -1, PIXELS)
         arrays = (np.ascontiguousarray(heatmaps, np.float32), gaussians, inside[:, kept])
         maps, targets, labelled = (torch.from_numpy(array).to(device) for array in arrays)
         return cls(maps, targets, in_blocks(maps), labelled)

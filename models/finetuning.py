@@ -1,8 +1,8 @@
 """The paper's finetuning: ω_base frozen, θ of every pixel and pair free, Adam at 5e-3 from one start for all pairs.
 
 No camera takes part. The paper trains for a fixed time; here the frames to choose by say after how many steps to stop,
-and with what common gain, since few frames are soon learned by heart. What is kept is a running mean of θ, because
-Adam moves the θ of a pixel that saw little as far as any other.
+and whether to halve the common gain or more, since few frames are soon learned by heart. What is kept is a running mean
+of θ, because Adam moves the θ of a pixel that saw little as far as any other.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,18 +26,19 @@ from models.torch_fusion import detection_loss
 
 LEARNING_RATE = 5e-3  # the paper's
 MAX_CAMERAS = 8  # 0.4 GB of weights at 4, 1.9 GB at 8
+_SIGMA_PX = 1.2  # of the targets: the softmax leaves of a full peak of 2 px about 2·√T = 0.9
 _BATCH = 128
 _MOST_SAMPLES = 4_000  # memory grows with their number
-_MEAN_STEPS = 10  # of the running mean of θ
+_MEAN_STEPS = 40  # of the running mean of θ
 _CHECK_STEPS = 20
 _CHOOSE_LIMIT = 400  # samples that the choice is made on
-_GAINS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
+_GAINS = (0.1, 0.25, 0.5)  # none higher: frames near those learned from flatter what was learned by heart
 _CHUNK = 1024
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What the frames to choose by liked best so far: θ [P, 4096, 2, 3], common gain, steps done and the loss."""
+    """A way to fuse: θ [P, 4096, 2, 3], common gain, steps done; and its loss on the frames to choose by."""
 
     theta: Tensor
     gain: float
@@ -78,7 +79,7 @@ def finetune(
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Choice:
     """The best of at most ``steps`` steps of Adam on θ of all ``pairs``, ω_base frozen."""
-    samples, judge = Samples.of(fit, device), _Judge.of(choose, device)
+    samples, judge = Samples.of(fit, device, _SIGMA_PX), _Judge.of(choose, device)
     theta = torch.from_numpy(start.theta).to(device).expand(len(pairs), -1, -1, -1).clone().requires_grad_()
     gain = default_gains(samples.heatmaps.shape[0])
     model = Model(torch.from_numpy(start.omega).to(device), theta, pairs, gain)
@@ -122,7 +123,7 @@ class _Judge:
 
     @torch.no_grad()
     def best(self, model: Model, theta: Tensor, step: int) -> Choice:
-        """The common gain with which most joints are found."""
+        """θ with the common gain that finds most joints."""
         tried = Model(model.omega, theta, model.pairs, model.gain)
         every = torch.split(torch.arange(PIXELS, device=theta.device), _CHUNK)
         views = range(len(self.joints))
