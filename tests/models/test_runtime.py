@@ -161,7 +161,7 @@ def test_a_checkpoint_of_another_rig_is_refused(checkpoint):
 
 def test_memory_is_told(easy):
     assert Engine.unfused(easy.rig).nbytes == 0
-    assert Engine.epipolar(easy.rig).nbytes == 12 * KNOTS * 4096 * 2
+    assert Engine.epipolar(easy.rig).nbytes == 12 * KNOTS * 4096 * 4
 
 
 def test_warped_is_nothing_without_fusion(easy):
