@@ -16,7 +16,8 @@ from models.heatmap import HEATMAP_SIZE, decode, decode_near
 from models.limbs import median_limb_lengths
 from models.pictorial import pictorial
 from models.rig import Rig
-from models.triangulation import INLIER_PX, Triangulation, triangulate
+from models.tolerance import Tolerance
+from models.triangulation import INLIER_PX, Triangulation
 from models.uncertainty import measurement_covariance, point_covariance, spread
 from models.views import View
 
@@ -81,6 +82,7 @@ class Engine:
         self.manner = manner or Manner()
         self._body = self._known_body()
         self._projections = cameras.projections()
+        self._tolerance = Tolerance(self._projections, np.stack([np.eye(3)] * len(sent.cameras)))
         self._pixel = np.array(
             [geometry.image_pixels_per_heatmap_pixel(c, v) for c, v in zip(sent.cameras, sent.views, strict=True)]
         )
@@ -126,7 +128,10 @@ class Engine:
         crops = np.stack([fixed.K @ np.linalg.inv(view.K) for fixed, view in pairs])
         fuser = None if self.fuser is None else self.fuser.carried(crops)
         rigs = self.rig.with_views(views), self.cameras.with_views(views)
-        return Engine(*rigs, fuser, self.manner)
+        other = Engine(*rigs, fuser, self.manner)
+        if not self.manner.measure:  # nobody has held these cameras against labels: a closer look makes them no better
+            other._tolerance = Tolerance(self._projections, crops)
+        return other
 
     def _known_body(self) -> Body | None:
         """The body whose limbs help to triangulate, where enough of them are known."""
@@ -183,7 +188,7 @@ class Engine:
         """Joints in space, the flat index running over frames, then joints; ``maps`` are fused, and as they came."""
         views = points.shape[1]
         flat, weights = points.swapaxes(1, 2).reshape(-1, views, 2), trust.swapaxes(1, 2).reshape(-1, views)
-        robust = triangulate(self._projections, flat, weights, method="dlt" if method == "dlt" else "robust")
+        robust = self._tolerance.triangulate(flat, weights, "dlt" if method == "dlt" else "robust")
         return robust if method != "pictorial" else self._pictorial(*maps, flat, robust)
 
     def _as_body(self, body: Body, heatmaps: NDArray[np.floating], peaks: Array, alone: Triangulation) -> Triangulation:
@@ -199,7 +204,7 @@ class Engine:
         """The points with covariances from the heatmaps' own spread, moments [F, V, J, 2, 2]."""
         views, weights = trust.shape[1], trust.swapaxes(1, 2).reshape(-1, trust.shape[1])
         measured = self.manner.doubt * measurement_covariance(moments, trust).swapaxes(1, 2).reshape(-1, views, 2, 2)
-        reach = np.inf if method == "dlt" else INLIER_PX
+        reach = np.inf if method == "dlt" else INLIER_PX * self._tolerance.zoom.max()
         covariance = point_covariance(self._projections, points, weights, measured, inlier_px=reach)
         return replace(points, covariance=covariance)
 

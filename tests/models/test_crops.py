@@ -17,6 +17,7 @@ from models.heatmap import HEATMAP_SIZE
 from models.motion import random_motion
 from models.rig import Rig
 from models.runtime import Engine, Manner
+from models.studios import disturb
 from models.views import View
 from models.weights import default_omega
 
@@ -187,6 +188,18 @@ def test_raw_pixels_are_those_of_the_window():
         assert poses.view[0, v, 0, 0] != rig.views[v].K[0, 0]
         expected = view_to_image(camera, View(poses.view[0, v]), poses.joints_view[0, v])
         np.testing.assert_allclose(poses.poses2d[0, v], expected)
+
+
+def test_cameras_that_nobody_repaired_may_disagree_in_a_window_as_much_as_in_the_view():
+    """A degree is two pixels of the view and six of the window: joints must not get lost by looking closer."""
+    rig = hall()
+    sent = disturb(np.random.default_rng(0), rig, 1.0)
+    joints = person(rig)
+    poses = follow(Engine.unfused(sent), eyes(rig, joints, hidden=0.0))
+    fixed = Engine.unfused(sent).poses(eyes(rig, joints, hidden=0.0)(rig.views)[None])
+    assert np.isfinite(poses.pose3d[0, :, 0]).sum() >= np.isfinite(fixed.pose3d[0, :, 0]).sum()
+    assert np.nanmedian(errors_mm(poses, joints)) < np.nanmedian(errors_mm(fixed, joints))
+    assert poses.view[0, 0, 0, 0] != fixed.view[0, 0, 0, 0]
 
 
 def test_units_do_not_matter():
