@@ -11,6 +11,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,14 @@ def main() -> None:
         for scene in chain(real, halls):
             results += rows(scene)
             print(f"{scene.name} done", flush=True)
+            _write(arguments.out, results, arguments.frames)
     Console(width=140).print(table(results))
-    arguments.out.parent.mkdir(exist_ok=True)
-    report = {"options": DEFAULT.__dict__, "numpy": np.__version__, "frames": arguments.frames, "rows": results}
-    arguments.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write(path: Path, results: list[dict[str, Any]], frames: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    report = {"options": asdict(DEFAULT), "numpy": np.__version__, "frames": frames, "rows": results}
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
