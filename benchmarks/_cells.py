@@ -61,27 +61,30 @@ def fitted(system: System, sent: Rig, frames: LabelledFrames) -> tuple[Engine, f
     return Engine.load(sent, checkpoint), time.perf_counter() - started, checkpoint
 
 
-def measure(engine: Engine, studio: Studio, *, aligned: bool = False) -> dict[str, Any]:
+def measure(engine: Engine, studio: Studio, *, aligned: bool = False, pictorial: bool = False) -> dict[str, Any]:
     """Per test frame: joints found and labelled, of all and of hidden ones, and errors in space.
 
     ``mm`` sums the errors of the ``placed`` joints in millimetres, ``gross`` counts those more than 100 mm off or
-    missing; ``aligned`` first brings the whole take's joints to the truth by one similarity, for worlds of their own.
+    missing; ``aligned`` first brings the whole take's joints to the truth by one similarity, for worlds of their own;
+    ``pictorial`` adds the same of the pictorial model.
     """
     truth, test = studio.test.labelled(), studio.test
     poses = evaluation.run(engine, truth)
     found = metrics.detected(poses.joints_view, truth.joints_view, np.full(poses.joints_view.shape[:-1], THRESHOLD_PX))
     labelled = np.isfinite(truth.joints_view).all(-1)
     hidden = labelled & test.hidden
-    third = slice(None, None, PICTORIAL_EVERY)
-    pictorial = evaluation.run(engine, truth.subset(range(len(truth.frames))[third]), "pictorial")
-    return {
+    told = {
         "found": _sums(found & labelled), "labelled": _sums(labelled),
         "found_hidden": _sums(found & hidden), "hidden": _sums(hidden),
         "joint_found": (found & labelled).sum((0, 1)).tolist(), "joint_labelled": labelled.sum((0, 1)).tolist(),
         **_in_space(poses.pose3d, test.joints_world, studio.rig.metres_per_unit, aligned=aligned),
-        **{f"pictorial_{name}": values for name, values in
-           _in_space(pictorial.pose3d, test.joints_world[third], studio.rig.metres_per_unit, aligned=aligned).items()},
     }  # fmt: skip
+    if pictorial:
+        some = np.arange(0, len(truth.frames), PICTORIAL_EVERY)
+        posed = evaluation.run(engine, truth.subset(some), "pictorial").pose3d
+        errors = _in_space(posed, test.joints_world[some], studio.rig.metres_per_unit, aligned=aligned)
+        told |= {f"pictorial_{name}": values for name, values in errors.items()}
+    return told
 
 
 def _in_space(points: Array, truth: Array, metres: float, *, aligned: bool) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from rich.table import Table
 from benchmarks._cells import SYSTEMS, THRESHOLD_PX
 from benchmarks._figures import over_errors, over_frames
 from benchmarks._intervals import Row
-from benchmarks._tables import by_count, by_error, contrasts, gross, hidden, jdr, mpjpe, pick
+from benchmarks._tables import by_count, by_error, contrasts, gross, hidden, jdr, mpjpe, pick, pictorial_mpjpe
 
 _PREFACE = (
     f"Written by `python -m benchmarks.new_rig --report`. JDR in percent within {THRESHOLD_PX} heatmap pixels, of "
@@ -55,8 +55,3 @@ def write_report(rows: Sequence[Row], folder: Path) -> None:
         for family, title in (("h36m", "Human3.6M's cameras, subject 9"), ("studio4", "a random studio of 4 cameras")):
             sections += [f"### {title}, exact cameras", by_count(rows, family)]
     (folder / "new_rig.md").write_text("\n\n".join(sections).replace("\n\n\n", "\n\n"))
-
-
-def pictorial_mpjpe(rows: Sequence[Row]):
-    """MPJPE by the pictorial model."""
-    return mpjpe(rows, "pictorial_")

@@ -32,10 +32,17 @@ def hidden(rows: Sequence[Row]) -> Interval:
     return ratio(rows, "found_hidden", "hidden", 100, take=TAKE_FRAMES)
 
 
-def mpjpe(rows: Sequence[Row], model: str = "") -> Interval:
-    """MPJPE in millimetres of the joints that are placed in space; ``model`` may be "pictorial_"."""
-    take = len(rows[0][f"{model}mm"]) * TAKE_FRAMES // len(rows[0]["mm"])
-    return ratio(rows, f"{model}mm", f"{model}placed", take=take)
+def mpjpe(rows: Sequence[Row]) -> Interval:
+    """MPJPE in millimetres of the joints that are placed in space."""
+    return ratio(rows, "mm", "placed", take=TAKE_FRAMES)
+
+
+def pictorial_mpjpe(rows: Sequence[Row]) -> Interval | str:
+    """The same of the pictorial model; nothing where it was not measured."""
+    if "pictorial_mm" not in rows[0]:
+        return ""
+    take = len(rows[0]["pictorial_mm"]) * TAKE_FRAMES // len(rows[0]["mm"])
+    return ratio(rows, "pictorial_mm", "pictorial_placed", take=take)
 
 
 def gross(rows: Sequence[Row]) -> Interval:
@@ -49,7 +56,7 @@ def markdown(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in told) + "\n"
 
 
-def by_error(rows: Sequence[Row], k: int, *cells: Callable[[Sequence[Row]], Interval]) -> str:
+def by_error(rows: Sequence[Row], k: int, *cells: Callable[[Sequence[Row]], Interval | str]) -> str:
     """Family × camera error × system."""
     errors = dict.fromkeys(row["error"] for row in rows)
     groups = (
@@ -75,7 +82,7 @@ def by_count(rows: Sequence[Row], family: str) -> str:
             average = _paper.AVERAGE_JDR.get(key)
             paper = " / ".join(map(str, panoptic)) if panoptic else ("" if average is None else f"average {average}")
             parts = " / ".join(f"{value:.1f}" for value in by_part(row))
-            figures = (jdr([row]), hidden([row]), mpjpe([row], "pictorial_"), f"{row['seconds']:.0f}")
+            figures = (jdr([row]), hidden([row]), pictorial_mpjpe([row]), f"{row['seconds']:.0f}")
             lines.append([SYSTEMS[system].title, key[1] or "", parts, *figures, paper, _paper.MPJPE_MM.get(key, "")])
     header = ["system", "K", "shoulder / knee / ankle", "JDR", "hidden", "MPJPE, pictorial", "seconds",
               "paper, Panoptic: shoulder / knee / ankle / average", "paper, MPJPE"]  # fmt: skip
