@@ -3,14 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from model_rigs import studio
+from model_rigs import QUICK, studio
 
 from models.adaptation import adapt
 from models.worlds import Detector, make_world
 
 torch.set_num_threads(1)  # small tensors: threads cost more than they bring
-
-QUICK = {"steps": 5}
 
 
 @pytest.fixture

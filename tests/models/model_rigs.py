@@ -1,4 +1,4 @@
-"""Rigs for the tests: a studio whose every property is chosen, none random."""
+"""Rigs for the tests: a studio whose every property is chosen, none random; and options that adapt it quickly."""
 
 from dataclasses import replace
 
@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from models.rig import Camera, Rig
 from models.worlds import look_at
 
+QUICK = {"steps": 5}
 UP = np.array([0.0, 0.0, 1.0])
 VOLUME = (np.array([-1.7, -1.7, 0.0]), np.array([1.7, 1.7, 2.1]))
 LENSES = {

@@ -3,8 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import QUICK
-from model_rigs import VOLUME, studio
+from model_rigs import QUICK, VOLUME, studio
 
 from models import evaluation
 from models.adaptation import adapt
