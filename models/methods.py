@@ -11,6 +11,7 @@ from models.errors import InvalidOptions
 from models.posture import ADULT_HEIGHT_M
 
 DEFAULT_METHOD = "metafuse"
+_KINDS = {bool: "true or false", int: "whole number", float: "number", str: "word"}
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,23 @@ class AdaptationOptions:
 
 @dataclass(frozen=True)
 class Option:
-    """What an option is for and what it may be: a truth value, a number in a range, or one of some words."""
+    """What an option is for and what it may be: a truth value, a number in a range, or one of some words.
+
+    ``only_with`` is the name of another option, and what that must be for this one to mean anything.
+    """
 
     meaning: str
     kind: type[bool | int | float | str]
     limits: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
+    only_with: tuple[str, str] | None = None
 
     def check(self, name: str, value: object) -> None:
         """Raise InvalidOptions, with the option's name as the place, unless ``value`` may be set."""
         at = f"options.{name}"
         wanted = (int, float) if self.kind is float else self.kind
         if not isinstance(value, wanted) or (isinstance(value, bool) and self.kind is not bool):
-            raise InvalidOptions(f"{name} must be a {self.kind.__name__}.", at=at)
+            raise InvalidOptions(f"{name} must be {'' if self.kind is bool else 'a '}{_KINDS[self.kind]}.", at=at)
         if self.limits is not None and isinstance(value, (int, float)):
             low, high = self.limits
             if not low <= value <= high:
@@ -54,7 +59,7 @@ class Option:
         if self.choices:
             return f"{self.meaning} ({', '.join(self.choices)})"
         span = "" if self.limits is None else f" from {self.limits[0]} to {self.limits[1]}"
-        return f"{self.meaning} ({self.kind.__name__}{span})"
+        return f"{self.meaning} ({_KINDS[self.kind]}{span})"
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,17 @@ OPTIONS: Mapping[str, Option] = {
         choices=("sent", "labels"),
     ),
     "body_height_m": Option(
-        "with extrinsics from labels: height of the person in metres, from which the scale is taken", float, (0.3, 2.5)
+        "with extrinsics from labels: height of the person in metres, from which the scale is taken",
+        float,
+        (0.3, 2.5),
+        only_with=("extrinsics", "labels"),
     ),
     "first_distance": Option(
         "with extrinsics from labels: distance of the rig's first two cameras in its unit, which then gives the scale; "
         "0 where it is not known",
         float,
-        (0.0, 1e6),
+        (0, 1_000_000),
+        only_with=("extrinsics", "labels"),
     ),
     "steps": Option("number of optimiser steps", int, (0, 1000)),
     "regularisation": Option(
@@ -148,7 +157,23 @@ def validate_options(method: str, options: Mapping[str, Any]) -> AdaptationOptio
                 at=f"options.{name}",
             )
         OPTIONS[name].check(name, value)
-    return replace(row.defaults, **options)
+    chosen = replace(row.defaults, **options)
+    for name in options:
+        _check_effect(name, chosen, row.defaults)
+    return chosen
+
+
+def _check_effect(name: str, chosen: AdaptationOptions, defaults: AdaptationOptions) -> None:
+    """Raise InvalidOptions where an option was changed that the others leave without effect."""
+    needs = OPTIONS[name].only_with
+    if needs is None or getattr(chosen, name) == getattr(defaults, name):
+        return
+    other, wanted = needs
+    if getattr(chosen, other) != wanted:
+        raise InvalidOptions(
+            f"{name} has an effect with {other}={wanted} only, and {other} is {getattr(chosen, other)}.",
+            at=f"options.{name}",
+        )
 
 
 def described() -> tuple[str, str]:

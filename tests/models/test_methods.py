@@ -42,11 +42,31 @@ def test_one_of_some_words_is_taken():
     assert WORDS.describe() == "what is charged for weights (l2, none)"
 
 
-@pytest.mark.parametrize(("value", "says"), [("l3", "'l3', but must be one of l2, none"), (2, "str"), (None, "str")])
+@pytest.mark.parametrize(
+    ("value", "says"), [("l3", "'l3', but must be one of l2, none"), (2, "a word"), (None, "a word")]
+)
 def test_any_other_word_is_refused_with_those_that_may_be(value, says):
     with pytest.raises(InvalidOptions, match=says) as caught:
         WORDS.check("regularisation", value)
     assert caught.value.at == "options.regularisation"
+
+
+@pytest.mark.parametrize("option", ["body_height_m", "first_distance"])
+def test_an_option_without_effect_is_refused(option):
+    with pytest.raises(InvalidOptions, match="with extrinsics=labels only, and extrinsics is sent") as caught:
+        validate_options("metafuse", {option: 2.0})
+    assert caught.value.at == f"options.{option}"
+    assert getattr(validate_options("metafuse", {option: 2.0, "extrinsics": "labels"}), option) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [("steps", 1.5, "steps must be a whole number."), ("repair_cameras", 1, "repair_cameras must be true or false.")],
+)
+def test_a_value_of_the_wrong_kind_is_refused_in_plain_words(option, value, says):
+    with pytest.raises(InvalidOptions) as caught:
+        validate_options("metafuse", {option: value})
+    assert str(caught.value) == says
 
 
 def test_the_tables_agree_with_each_other():
@@ -60,7 +80,7 @@ def test_the_tables_agree_with_each_other():
 def test_methods_and_options_are_described_for_clients():
     methods, options = described()
     assert all(f"`{name}`: {method.meaning}" in methods for name, method in METHODS.items())
-    assert "share of the frames held out of the finetuning to judge the result on (float from 0.1 to 0.6)" in options
+    assert "share of the frames held out of the finetuning to judge the result on (number from 0.1 to 0.6)" in options
     (holdout,) = (line for line in options.splitlines() if line.startswith("- `holdout`"))
     assert all(f"`{name}`" in holdout for name in METHODS)
 
