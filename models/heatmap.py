@@ -72,7 +72,7 @@ def decode_near(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The strongest peak of each heatmap [..., H, W] within ``reach`` pixels of a place [..., 2].
 
-    Returns points [..., 2] and their heights [...], as ``decode`` does.
+    Returns points [..., 2] and their heights [...], as ``decode`` does; zero where no pixel lies so near.
     """
     *lead, height, width = heatmaps.shape
     flat, near = heatmaps.reshape(-1, height, width), places.reshape(-1, 2)
@@ -87,4 +87,5 @@ def decode_near(
     best = np.where(inside, patch, -np.inf).reshape(len(flat), len(offset) ** 2).argmax(1)
     line, column = lines[rows, best // len(offset)], columns[rows, best % len(offset)]
     points = _mean_shift(flat, column, line)
-    return points.reshape(*lead, 2), flat[rows, line, column].astype(np.float64).reshape(lead)
+    height = np.where(inside.any((1, 2)), flat[rows, line, column], 0)
+    return points.reshape(*lead, 2), height.astype(np.float64).reshape(lead)

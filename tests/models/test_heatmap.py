@@ -80,3 +80,9 @@ def test_looking_near_finds_the_lower_peak_that_is_there():
     point, height = decode_near(drawn[None], np.array([[22.0, 31.0]]), 3.5)
     np.testing.assert_allclose(point, [[20.3, 30]], atol=0.05)
     assert height == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize("place", [(-3.0, 5.0), (66.0, 62.0), (-1e3, -1e3)])
+def test_looking_near_a_place_outside_the_map_finds_nothing(place):
+    """Not what is lit at the border nearest to it."""
+    assert decode_near(np.ones((1, 64, 64), np.float32), np.array([place]), 2.5)[1] == 0
