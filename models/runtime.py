@@ -195,7 +195,7 @@ class Engine:
         """Joints in space, all of a body together, where ``alone`` has them one by one."""
         points = alone.points.reshape(len(heatmaps), -1, 3)
         parts = [
-            triangulate_body(self._projections, heatmaps[at].astype(np.float32), peaks[at], points[at], body)
+            triangulate_body(self._projections, np.asarray(heatmaps[at], np.float32), peaks[at], points[at], body)
             for at in (slice(start, start + _CHUNK) for start in range(0, len(heatmaps), _CHUNK))
         ]
         return Triangulation(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in vars(alone)})
