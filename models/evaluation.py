@@ -167,16 +167,24 @@ def verdict(report: Mapping[str, Any]) -> tuple[bool, str]:
             )
     return True, (
         f"Promoted: on held-out frames its {_told(fused)} beats No-Fusion with {_told(report['no_fusion'])} "
-        f"and epipolar fusion with {_told(report['epipolar'])}."
+        f"and epipolar fusion with {_told(report['epipolar'])}.{_elsewhere(report['calibration'])}"
     )
+
+
+def _elsewhere(calibration: Mapping[str, Any]) -> str:
+    """What changes for whoever uses the joints in space, once such a checkpoint serves."""
+    if calibration["extrinsics"] != "labels":
+        return ""
+    return " Its joints in space are in the world that the labels define, not in that of the extrinsics sent."
 
 
 def _doubt_about_cameras(calibration: Mapping[str, Any]) -> str | None:
     error = calibration["label_reprojection_median_heatmap_px"]
     if error is not None and error > _MAX_LABEL_ERROR_PX:
+        which = "the cameras, not even repaired ones" if calibration["repaired"] else "the cameras"
         return (
-            f"Not promoted: the labels do not fit the cameras, not even repaired ones: their median reprojection error "
-            f"is {error:.1f} heatmap pixels. Are calibrations exchanged between cameras, or labels between joints?"
+            f"Not promoted: the labels do not fit {which}: their median reprojection error is {error:.1f} heatmap "
+            "pixels. Are calibrations exchanged between cameras, or labels between joints?"
         )
     for camera in calibration["cameras"]:
         if camera["turned_degrees"] > _MAX_TURN_DEGREES:

@@ -10,12 +10,20 @@ from models.worlds import Detector, disturb, make_world
 NEVER = {"jdr": None, "reprojection_px": None}
 
 
-def report(fused, no_fusion=(0.8, 5.0), epipolar=(0.85, 4.0), *, agreement=1.0, error_px=0.3, turned=1.0):
+def report(
+    fused, no_fusion=(0.8, 5.0), epipolar=(0.85, 4.0), *, agreement=1.0, error_px=0.3, turned=1.0, **calibration
+):
     told = zip(("fused", "no_fusion", "epipolar"), (fused, no_fusion, epipolar), strict=True)
     cameras = [{"camera": "left", "turned_degrees": 0.1}, {"camera": "right", "turned_degrees": turned}]
     return {name: {"jdr": jdr, "reprojection_px": px} for name, (jdr, px) in told} | {
         "label_agreement": agreement,
-        "calibration": {"label_reprojection_median_heatmap_px": error_px, "cameras": cameras},
+        "calibration": {
+            "repaired": True,
+            "extrinsics": "sent",
+            "label_reprojection_median_heatmap_px": error_px,
+            "cameras": cameras,
+        }
+        | calibration,
     }
 
 
@@ -38,6 +46,16 @@ def test_the_higher_jdr_wins_and_at_the_same_the_lower_reprojection(fused, promo
     assert decided is promoted
     assert named in reason
     assert reason.startswith("Promoted" if promoted else "Not promoted")
+
+
+def test_a_world_that_the_labels_define_is_told():
+    assert "world" not in verdict(report((0.9, 1.0)))[1]
+    assert verdict(report((0.9, 1.0), extrinsics="labels"))[1].endswith("not in that of the extrinsics sent.")
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_a_repair_is_told_of_only_where_there_was_one(repaired):
+    assert ("not even repaired ones" in verdict(report((0.9, 1.0), error_px=9.0, repaired=repaired))[1]) is repaired
 
 
 def test_a_full_tie_is_not_a_win():
