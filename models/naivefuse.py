@@ -16,6 +16,7 @@ dense weights of four cameras are 0.8 GB.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,21 +88,29 @@ def fit(
         problem = samples.problem(target, sources)
         if not len(problem):
             raise InsufficientLabels("No joint is labelled inside this view and another one.", at=f"cameras[{target}]")
-        weights, strength = _weights(problem, others.problem(target, sources), regularisation, start, rng)
+        report = partial(_within, progress, step, len(targets))
+        other = others.problem(target, sources)
+        weights, strength = _weights(problem, other, regularisation, start, rng, progress=report)
         strengths.append(strength)
         for source, terms in zip(sources, weights, strict=True):
             factors[target, source] = truncate(terms, RANK, rng)
-        progress((step + 1) / len(targets))
+        report(1.0)
     left, right = stacked([factors[pair] for pair in pairs])
     return Factors(left, right, tuple(strengths))
 
 
+def _within(progress: Callable[[float], None], step: int, steps: int, share: float) -> None:
+    """Tell the progress of the whole by that of one step."""
+    progress((step + share) / steps)
+
+
 def _weights(
-    problem: Problem, choose: Problem, regularisation: str, start: LowRank | None, rng: np.random.Generator
-) -> tuple[list[list[Product]], float]:
+    problem: Problem, choose: Problem, regularisation: str, start: LowRank | None, rng: np.random.Generator,
+    *, progress: Callable[[float], None],
+) -> tuple[list[list[Product]], float]:  # fmt: skip
     """The weights of every source, each as a sum of products, and λ."""
     if regularisation in ("l1", "l21"):
-        sparse, strength = fit_sparse(problem, choose, regularisation, rng)
+        sparse, strength = fit_sparse(problem, choose, regularisation, rng, progress)
         identity = np.eye(problem.lacking.shape[1], dtype=np.float32)
         return [[Product(weights, identity)] for weights in sparse], strength
     known: list[Product] = []

@@ -49,8 +49,17 @@ class _Active:
         return np.cumsum([0, *(len(index) for index in self.sources)])
 
 
-def fit_sparse(fit: Problem, choose: Problem, regularisation: str, rng: np.random.Generator) -> tuple[list[Any], float]:
-    """The weights W_b of every source, sparse [4096, 4096], and λ in units of ``STRENGTHS``."""
+def fit_sparse(
+    fit: Problem,
+    choose: Problem,
+    regularisation: str,
+    rng: np.random.Generator,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> tuple[list[Any], float]:
+    """The weights W_b of every source, sparse [4096, 4096], and λ in units of ``STRENGTHS``.
+
+    ``progress`` is told often, and may raise to stop: one target view alone can take minutes.
+    """
     active = _Active(
         [np.flatnonzero((seen > _ACTIVE).any(0)) for seen in fit.seen],
         np.flatnonzero((np.abs(fit.lacking) > _ACTIVE).any(0)),
@@ -63,7 +72,9 @@ def fit_sparse(fit: Problem, choose: Problem, regularisation: str, rng: np.rando
     others = active.design(choose), choose.lacking[:, active.targets[some]]
     strength = _best_strength(design, wanted[:, some], others, shrink, largest)
     weights = np.zeros((design.shape[1], len(active.targets)), np.float32)
-    for part in _alike(slope):
+    parts = _alike(slope)
+    for done, part in enumerate(parts):
+        progress(done / len(parts))
         weights[:, part] = minimise(design, wanted[:, part], shrink, strength * largest)
     blocks = zip(pairwise(active.bounds), active.sources, strict=True)
     pixels = fit.lacking.shape[1]

@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from models.errors import Cancelled
 from models.naivefuse_samples import Problem
 from models.naivefuse_sparse import (
     STRENGTHS,
@@ -79,9 +80,10 @@ def test_a_shrunk_group_keeps_its_direction_and_loses_length(rng):
 
 def problem(rng, samples, weights):
     """Two sources with a lit pixel here and there; only the first says anything about the target."""
-    seen = [np.where(rng.random((samples, 40)) < 0.15, rng.random((samples, 40)), 0).astype(np.float32) for _ in "ab"]
+    shape = samples, len(weights)
+    seen = [np.where(rng.random(shape) < 0.15, rng.random(shape), 0).astype(np.float32) for _ in "ab"]
     for source in seen:
-        source[:, 30:] *= 0.01  # always background
+        source[:, 3 * len(weights) // 4 :] *= 0.01  # always background
     return Problem(seen, seen[0] @ weights.T)
 
 
@@ -106,3 +108,19 @@ def test_the_strength_is_chosen_on_the_other_samples(rng):
     fit, unlike = problem(rng, 100, weights), problem(rng, 30, -weights)
     assert fit_sparse(fit, unlike, "l1", rng)[1] == STRENGTHS[0]
     assert fit_sparse(fit, unlike.subset(np.arange(0)), "l1", rng)[1] == STRENGTHS[len(STRENGTHS) // 2]
+
+
+def test_the_progress_of_one_target_view_is_told_and_may_stop_it(rng):
+    weights = np.eye(300, dtype=np.float32)
+    told = []
+    fit_sparse(problem(rng, 20, weights), problem(rng, 10, weights), "l1", rng, told.append)
+    assert len(told) > 1
+    assert told == sorted(told)
+    assert told[0] == 0
+    assert told[-1] < 1
+
+    def stop(_share):
+        raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        fit_sparse(problem(rng, 20, weights), problem(rng, 10, weights), "l1", rng, stop)
