@@ -73,7 +73,7 @@ def make_world(
     centres = np.stack([camera.centre for camera in rig.cameras]) * rig.metres_per_unit
     share = detector.hidden * (1 - detector.chance)
     hidden, other = occlude(rng, metres, centres, body=rig.skeleton, share=share, takes=takes, another=take)
-    hidden |= rng.random(hidden.shape) < detector.hidden * detector.chance / (1 - share)
+    hidden |= rng.random(hidden.shape) < detector.hidden * detector.chance / max(1 - share, 1e-9)
     points, others = (_project(rig, joints / rig.metres_per_unit) for joints in (metres, other))
     heatmaps = detect(rng, rig, points, hidden, detector, others=others)
     return World(rig, metres / rig.metres_per_unit, points, hidden, heatmaps)

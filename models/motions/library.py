@@ -37,12 +37,16 @@ class MotionLibrary:
     ) -> "MotionLibrary":
         """Read files, folders of files (*.bvh, *.npz, humanoid3d_*.txt), or the clips of the package pybullet.
 
-        ``"deepmimic"`` stands for the last. Raises InvalidInput naming the file that cannot be read.
+        ``"deepmimic"`` stands for the last. Raises InvalidInput, naming the file that cannot be read.
         """
         if not 0 <= procedural <= 1:
             raise InvalidInput("The share of procedural motion lies in 0…1.", at="procedural", code="invalid_motion")
         named = [sources] if isinstance(sources, str | Path) else list(sources)
         files = [path for source in named for path in _files(source)]
+        if not files and procedural < 1:
+            raise InvalidInput(
+                "Recorded motion is asked for, but no source named.", at="motions", code="invalid_motion"
+            )
         return cls(tuple(_READERS[path.suffix.lower()](path) for path in files), procedural)
 
     @property

@@ -21,16 +21,16 @@ def misses(joint, camera=CAMERA, ends=POST):
         ((3, 0, 1), 0.0),  # straight through
         ((3, 0.1, 1), 0.5),  # halfway the ray is 5 cm aside
         ((3, 0.4, 1), 2.0),
-        ((0.9, 0, 3.6), 5.0 * np.cos(np.arctan(2 / 3))),  # over the top: 3 high where the post ends at 2
     ],
 )
 def test_the_distance_of_a_ray_from_a_bone_is_told_in_radii(joint, ratio):
-    if joint[2] != 3.6:
-        assert misses(joint) == pytest.approx(ratio, abs=0.02)
-    else:
-        line = np.array([3.9, 0, 2.6]) / np.linalg.norm([3.9, 0, 2.6])
-        expected = np.linalg.norm(np.cross(line, [3.0, 0, 1.0])) / 0.1
-        assert misses(joint) == pytest.approx(expected, rel=1e-6)
+    assert misses(joint) == pytest.approx(ratio, abs=0.02)
+
+
+def test_over_the_top_the_end_of_the_bone_counts():
+    ray = np.array([3.9, 0, 2.6]) / np.linalg.norm([3.9, 0, 2.6])
+    expected = np.linalg.norm(np.cross(ray, [3.0, 0, 1.0])) / RADIUS[0]
+    assert misses((0.9, 0, 3.6)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_what_stands_behind_the_joint_hides_nothing():

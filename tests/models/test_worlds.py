@@ -38,7 +38,7 @@ def test_hidden_joints_are_mostly_lost_and_others_mostly_found(world):
     assert (error[~world.hidden] < 2).mean() > 0.9
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3])
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
 def test_as_many_joints_are_hidden_as_asked_for(share, rng):
     assert make_world(rng, studio(4), 12, Detector(hidden=share)).hidden.mean() == pytest.approx(share, abs=0.05)
 

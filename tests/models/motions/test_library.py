@@ -104,3 +104,5 @@ def test_what_is_no_motion_is_named(tmp_path):
             MotionLibrary.open(source)
     with pytest.raises(InvalidInput, match="0…1"):
         MotionLibrary.open(tmp_path, procedural=2.0)
+    with pytest.raises(InvalidInput, match="no source"):
+        MotionLibrary.open([])
