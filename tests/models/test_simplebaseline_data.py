@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from stick_figures import source, two_cameras, write_capture
 
+from models.crops import DEFAULT
 from models.cutting import ViewCutter
 from models.errors import InvalidImage, InvalidInput, InvalidLabels, InvalidRig, RigFuseError, SkeletonMismatch
 from models.geometry import image_to_view
@@ -47,7 +48,7 @@ def test_a_person_who_is_small_in_the_view_is_shown_near_too(tmp_path):
     for place in near:
         joints = samples.joints_view[place]
         side = (joints.max(0) - joints.min(0)).max()
-        assert side == pytest.approx(64 / 1.26)
+        assert side == pytest.approx(64 / (1 + 2 * DEFAULT.margin))
         np.testing.assert_allclose((joints.max(0) + joints.min(0)) / 2, 31.5)
         x, y = np.rint(to_input(joints[[9, 10, 15, 16]])).astype(int).T  # wrists and ankles
         colours = samples.images[place][y, x].astype(int)
