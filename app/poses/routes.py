@@ -16,6 +16,7 @@ from app.poses.schemas import (
     COVARIANCE_HELP,
     FRAMES_BODY,
     NPZ_MEDIA_TYPE,
+    NPZ_SCHEMA,
     SMOOTHING_HELP,
     VIEW_HELP,
     Answer,
@@ -61,7 +62,7 @@ def get_metrics(request: Request) -> Metrics:
     summary="Fused 2D and 3D poses of synchronised frames",
     response_model=PosesOut,
     openapi_extra=FRAMES_BODY,
-    responses={200: {"content": {NPZ_MEDIA_TYPE: {}}}, **responses(401, 404, 409, 413, 415, 422)},
+    responses={200: {"content": {NPZ_MEDIA_TYPE: {"schema": NPZ_SCHEMA}}}, **responses(401, 404, 409, 413, 415, 422)},
 )
 def poses(
     *,

@@ -69,12 +69,21 @@ class PosesOut(BaseModel):
 
 
 NPZ_MEDIA_TYPE = "application/x-npz"
+NPZ_SCHEMA = {
+    "type": "string",
+    "format": "binary",
+    "description": "with `return=heatmaps`: an npz of F frames, V cameras and J joints. `heatmaps` [F, V, J, 64, 64], "
+    "fused, float16, as the windows `view_K` [F, V, 3, 3] show the cameras: each leads from normalised undistorted "
+    "camera coordinates to heatmap pixels. `poses2d` [F, V, J, 3], `pose3d` [F, J, 3], `confidence`, "
+    "`reprojection_px` and `views_used` [F, J] as in JSON, NaN in the place of null; `covariance` [F, J, 3, 3], whole "
+    "and always there; and the names, `frames` [F] and `cameras` [V].",
+}
 FRAMES_BODY = multipart_body(FRAME_PARTS)
 SMOOTHING_HELP = (
     "`none`: every frame for itself. `savgol` and `causal` take the frames, in the order of their ids (9 before "
     "10), for one take of `fps` frames a second and smooth `pose3d`, doubtful joints the more: `savgol` "
-    "(Savitzky–Golay) looks 0.12 s back and ahead, `causal` (a Kalman filter) never ahead, for streams. Gaps of up to "
-    "0.2 s are filled, with confidence 0. `poses2d` stay as they are."
+    "(Savitzky–Golay) looks 0.12 s back and ahead, or two frames where that is more, `causal` (a Kalman filter) never "
+    "ahead, for streams. Gaps of up to 0.2 s are filled, with confidence 0. `poses2d` stay as they are."
 )
 COVARIANCE_HELP = "tell how far off each joint in space may be, from the heatmaps' spread and the cameras' geometry"
 VIEW_HELP = (

@@ -15,6 +15,7 @@ from models.smoothing import smooth
 from models.worlds import World
 
 FPS = 10.0
+pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database has a part in this
 
 
 def ask(service: Service, rig: str, data: bytes, **query: str) -> httpx.Response:
@@ -68,8 +69,11 @@ def test_covariances_are_told_where_they_are_asked_for(service: Service, world: 
 
 def test_an_npz_holds_them_as_matrices(service: Service, world: World) -> None:
     answer = ask(service, service.register(world), payloads.heatmaps(world), **{"return": "heatmaps"})
+    openapi = service.client.get("/openapi.json").json()["paths"]["/v1/rigs/{rig_id}/poses"]["post"]
+    told = openapi["responses"]["200"]["content"]["application/x-npz"]["schema"]["description"]
     with np.load(io.BytesIO(answer.content), allow_pickle=False) as arrays:
         assert arrays["covariance"].shape == (*arrays["pose3d"].shape, 3)
+        assert all(f"`{name}`" in told for name in arrays)
 
 
 def test_the_client_asks_for_both(service: Service, world: World, tmp_path: Path) -> None:
