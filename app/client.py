@@ -18,6 +18,7 @@ from app.adaptations.schemas import Adaptation
 from app.adaptations.states import FINISHED
 from app.checkpoints.schemas import Checkpoint, CheckpointManifest, Rollback
 from app.transport import ApiError, ClientError, Document, Event, File, Transport, Unreachable, UploadProgress
+from models.methods import DEFAULT_METHOD
 
 __all__ = ["ApiError", "ClientError", "Event", "RigFuseClient", "Unreachable"]
 
@@ -99,7 +100,7 @@ class RigFuseClient:
         rig_id: str,
         capture_id: str,
         *,
-        method: str = "metafuse",
+        method: str = DEFAULT_METHOD,
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
