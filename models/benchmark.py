@@ -24,6 +24,7 @@ from models.datasets.report import Result, document, remarks, tables
 from models.datasets.scores import Outcome
 from models.datasets.sequence import Dataset
 from models.errors import DatasetError, RigFuseError
+from models.labelled import MIN_LABELLED_FRAMES
 from models.methods import METHODS
 from models.rig import Rig
 from models.runtime import Engine
@@ -96,9 +97,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--every and --limit are at least 1")
     if not read.method:
         parser.error("--method: name one")
+    if set(read.method) - UNLEARNED.keys() and min(read.frames, default=0) < MIN_LABELLED_FRAMES:
+        parser.error(f"--frames: name numbers from {MIN_LABELLED_FRAMES} on; no method adapts to fewer")
     for name, folder in (("--out", read.out and read.out.parent), ("--work", read.work)):
         if folder is not None and not folder.is_dir():  # said now, not after hours
             parser.error(f"{name}: there is no folder {folder}")
+    if read.out is not None and read.out.is_dir():
+        parser.error(f"--out: {read.out} is a folder, not a file")
     return read
 
 
@@ -135,7 +140,10 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(sorted({int(part) for part in _listed(text)}))
+    try:
+        return tuple(sorted({int(part) for part in _listed(text)}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers, such as 50,100") from None
 
 
 def _cameras(text: str) -> int | tuple[str, ...]:

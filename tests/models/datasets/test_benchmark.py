@@ -145,6 +145,10 @@ def test_the_whole_of_it_from_pictures_to_a_table_and_a_file(root, tmp_path):
         (("--dataset", "shelf", "--root", "."), "--dataset: invalid choice: 'shelf'"),
         (("--dataset", "panoptic", "--root", ".", "--method", "magic"), "--method: magic not known"),
         (("--dataset", "panoptic", "--root", ".", "--out", "/nowhere/x.json"), "--out: there is no folder /nowhere"),
+        (("--dataset", "panoptic", "--root", ".", "--out", "/"), "--out: / is a folder, not a file"),
+        (("--dataset", "panoptic", "--root", ".", "--frames", "fifty"), "'fifty' is no list of whole numbers"),
+        (("--dataset", "panoptic", "--root", ".", "--frames", "7,50"), "--frames: name numbers from 8 on"),
+        (("--dataset", "panoptic", "--root", ".", "--frames", ","), "--frames: name numbers from 8 on"),
     ],
 )
 def test_what_a_person_can_mend_is_one_sentence(options, told, capsys):
