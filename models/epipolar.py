@@ -19,7 +19,7 @@ from models.metrics import jdr
 
 _SIGMAS_PX = {"sum": (0.7, 1.0, 1.5), "max": (0.5, 1.0)}
 _GAINS = {"sum": (0.05, 0.1, 0.2, 0.4), "max": (0.2, 0.4, 0.8, 1.6)}
-_FRAMES = 24  # to tune two numbers on; more would only take longer
+_MOST, _LEAST, _BUDGET = 24, 8, 600  # frames to tune two numbers on, and frames × pairs
 _NEAR_PX = 1.6
 
 
@@ -29,7 +29,8 @@ def learn(task: Task) -> Learned:
     theta = calibrated_theta(rig).astype(np.float32)
     gains = np.full(len(rig.pairs), default_gains(len(rig.cameras)), np.float32)
     frames = task.parts.seen
-    frames = frames.subset(np.unique(np.linspace(0, len(frames.frames) - 1, _FRAMES).astype(int)))
+    count = min(_MOST, max(_LEAST, _BUDGET // len(rig.pairs)))
+    frames = frames.subset(np.unique(np.linspace(0, len(frames.frames) - 1, count).astype(int)))
     grid = list(product(_SIGMAS_PX[pooling], _GAINS[pooling]))
     rates = []
     for index, (sigma, gain) in enumerate(grid):
