@@ -17,7 +17,7 @@ from models.worlds import Detector, make_world, random_rig
 @pytest.fixture(scope="module")
 def world():
     rng = np.random.default_rng(31)
-    rig = random_rig(rng, 4)
+    rig = random_rig(rng, 3)
     return make_world(rng, rig, 20, Detector(), clips=2)
 
 

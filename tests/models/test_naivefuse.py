@@ -51,17 +51,18 @@ def test_the_fuser_applies_the_factors_as_dense_weights(rng):
 
 
 def test_many_frames_of_a_small_world_find_hidden_joints_that_no_fusion_loses():
-    rng = np.random.default_rng(3)
-    rig = studio(3)
-    world = make_world(rng, rig, 120, Detector(hidden=0.3))
-    frames, index = world.labelled(), np.arange(120)  # neighbours in time: what is learned here is learned by heart
+    """In one view, which is enough: views are learned one by one."""
+    rng, pairs = np.random.default_rng(3), ((0, 1), (0, 2))
+    frames, index = make_world(rng, studio(3), 80, Detector(hidden=0.3)).labelled(), np.arange(80)
+    # Neighbours in time: what is learned here is learned by heart.
     known, choose, test = (frames.subset(index[np.isin(index % 4, kept)]) for kept in ((0, 2), (1,), (3,)))
-    fused = fuser(fit(known, choose, rig.pairs, rng), rig.pairs, 3).fuse(test.heatmaps)
+    fused = fuser(fit(known, choose, pairs, rng), pairs, 3).fuse(test.heatmaps)
+    joints, hidden = test.joints_view[:, 0], test.visibility[:, 0] == 1
     found = [
-        metrics.jdr(decode(maps)[0], test.joints_view, np.full(maps.shape[:3], 2.0), test.visibility == 1)
+        metrics.jdr(decode(maps[:, 0])[0], joints, np.full(hidden.shape, 2.0), hidden)
         for maps in (test.heatmaps, fused)
     ]
-    assert found[1] > found[0] + 0.05
+    assert found[1] > found[0] + 0.1
 
 
 def test_the_ridge_is_chosen_on_the_other_frames(rng):

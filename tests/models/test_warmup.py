@@ -11,7 +11,7 @@ def test_a_capture_becomes_a_backbone_that_serves(tmp_path, capsys):
     """One epoch of the smallest body on a few views."""
     files = [str(path) for path in write_capture(tmp_path, two_cameras("panoptic19"), frames=8)]
     out = tmp_path / "out"
-    command = ["--capture", *files, "--out", str(out), "--epochs", "1", "--batch", "2"]
+    command = ["--capture", *files, "--out", str(out), "--epochs", "1", "--batch", "4"]
     command += ["--hold-out", "0.8", "--depth", "26"]
     assert main(command) == 0
     told = capsys.readouterr().out
