@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.consensus import Cameras
 from models.heatmap import decode_near
 from models.limbs import Limb, limb_tree
-from models.posing import Sightings, settle
+from models.posing import SIGMA_PX, Sightings, settle
 from models.proposals import Proposals, propose
 from models.skeletons import Skeleton
 from models.triangulation import INLIER_PX, Triangulation, stated
@@ -30,7 +30,6 @@ _UNSEEN_SCORE, _UNSEEN_LIMB = 0.25, 1.5  # a joint may also be nowhere: less tha
 _SIZE_LIMBS, _SIZE_RANGE = 5, 0.2  # limbs that must be seen to tell a person's size, and how far it may be from known
 _MIN_KNOWN = 8  # limbs of known length that make a body
 _FAINTEST = 0.03
-_SIGMA_PX = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def triangulate_body(P: Array, heatmaps: Array32, fused_peaks: Array, robust: Ar
     points = settle(cameras, chosen, Sightings(pixels, trust), body.tree(*VARIATION_M), size)
     off = np.linalg.norm(_projected(cameras, points) - pixels, axis=-1)
     used = (trust > 0) & (off < INLIER_PX)
-    return stated(cameras, points, used, pixels, trust, np.full(views, _SIGMA_PX))
+    return stated(cameras, points, used, pixels, trust, np.full(views, SIGMA_PX))
 
 
 def choose(found: Proposals, tree: Sequence[Limb], size: Array) -> Array:

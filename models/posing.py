@@ -12,7 +12,7 @@ from models.triangulation import INLIER_PX
 
 Array = NDArray[np.float64]
 
-_SIGMA_PX = 0.5
+SIGMA_PX = 0.5  # of a sure sighting, standard deviation in heatmap pixels
 _ROBUST = 3.0  # standard deviations at which a limb begins to be doubted
 _STEPS = 6
 _MIN_DEPTH = 1e-6
@@ -88,7 +88,7 @@ def settle(cameras: Cameras, start: Array, seen: Sightings, limbs: Sequence[Limb
     frames, joints = start.shape[:2]
     nowhere = np.any(np.isnan(start), axis=-1)
     current = _filled(start, limbs)
-    weights = seen.trust.reshape(frames, joints, -1) / _SIGMA_PX**2
+    weights = seen.trust.reshape(frames, joints, -1) / SIGMA_PX**2
     parents, children, lengths, tolerances = (
         np.array(column) for column in zip(*((x.parent, x.child, x.length, x.tolerance) for x in limbs), strict=True)
     )

@@ -127,8 +127,7 @@ class Engine:
         pairs = zip(self.rig.views, views, strict=True)
         crops = np.stack([fixed.K @ np.linalg.inv(view.K) for fixed, view in pairs])
         fuser = None if self.fuser is None else self.fuser.carried(crops)
-        rigs = self.rig.with_views(views), self.cameras.with_views(views)
-        other = Engine(*rigs, fuser, self.manner)
+        other = Engine(self.rig.with_views(views), self.cameras.with_views(views), fuser, self.manner)
         if not self.manner.measure:  # nobody has held these cameras against labels: a closer look makes them no better
             other._tolerance = Tolerance(self._projections, crops)
         return other

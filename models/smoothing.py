@@ -67,6 +67,7 @@ def _filled_in(points: Array, covariance: Array | None, metres_per_unit: float) 
 def savitzky_golay(points: Array, fps: float, *, variance: Array) -> Array:
     """The value at each frame of a cubic fitted to the frames within 0.12 s of it, weighted by 1/variance [F, J].
 
+    At low rates it is two frames before and after, however far they reach.
     Twice: the second time what is far from the first fit counts little (Cauchy's weights), or one mistake would bend
     the take around it. Where there are too few frames for a cubic the polynomial tends to a lower degree.
     """
