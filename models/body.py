@@ -68,7 +68,7 @@ def triangulate_body(P: Array, heatmaps: Array32, fused_peaks: Array, robust: Ar
     points = settle(cameras, chosen, Sightings(pixels, trust), body.tree(*VARIATION_M), size)
     off = np.linalg.norm(_projected(cameras, points) - pixels, axis=-1)
     used = (trust > 0) & (off < INLIER_PX)
-    return stated(cameras, points, used, pixels, trust, np.full(views, SIGMA_PX))
+    return stated(cameras, points, used, pixels, trust, sigma_px=np.full(views, SIGMA_PX))
 
 
 def choose(found: Proposals, tree: Sequence[Limb], size: Array) -> Array:

@@ -69,13 +69,16 @@ def triangulate(
         found, used = _linear(cameras, pixels, weights)
     else:
         raise InvalidOptions(f"There is no triangulation {method!r}; use 'robust' or 'dlt'.", at="triangulation")
-    return stated(cameras, found, used, pixels, trust, sigma)
+    return stated(cameras, found, used, pixels, trust, sigma_px=sigma)
 
 
-def stated(cameras: Cameras, found: Array, used: Mask, pixels: Array, trust: Array, sigma_px: Array) -> Triangulation:
+def stated(
+    cameras: Cameras, found: Array, used: Mask, pixels: Array, trust: Array, *, sigma_px: Array
+) -> Triangulation:
     """Points ``found`` [N, 3] in the cameras' own world with all that is told about them, those not settled NaN.
 
-    ``used`` [N, V] are the views that agree, pixels [N, V, 2] the detections and ``trust`` [N, V] their confidence.
+    ``used`` [N, V] are the views that agree, pixels [N, V, 2] the detections and ``trust`` [N, V] their confidence;
+    ``sigma_px`` [V] is the standard deviation of a sure one.
     """
     weights = trust / np.maximum(trust.max(1, keepdims=True, initial=0), 1e-12)
     covariance = _covariance(cameras.P, found, used * weights / np.square(sigma_px))
