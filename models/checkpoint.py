@@ -140,6 +140,10 @@ class Checkpoint:
             raise CheckpointMismatch(
                 f"The checkpoint was made for a rig with digest {self.rig_digest[:12]}…, not {sent.digest[:12]}…."
             )
+        if self.limbs is not None and len(self.limbs) != len(sent.skeleton.limbs):
+            raise CheckpointMismatch(
+                f"The checkpoint has {len(self.limbs)} limb lengths; {sent.skeleton.name} has {len(sent.skeleton.limbs)}."
+            )
         return sent.with_poses(self.R, self.t)
 
 
@@ -152,6 +156,8 @@ def _read(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         raise ValueError("its content does not have the digest it was written with")
     if manifest.get("format") != FORMAT:
         raise ValueError(f"it has format {manifest.get('format')}, not {FORMAT}")
+    if manifest.get("pooling", "sum") not in {"sum", "max"}:
+        raise ValueError(f"it pools by {manifest['pooling']!r}, which this version does not know")
     return tensors, manifest
 
 

@@ -118,6 +118,7 @@ FOREIGN = {
     "no manifest": lambda: save({"theta": np.zeros(3)}),
     "no digest": lambda: save({"theta": np.zeros(3)}, {"manifest": "{}"}),
     "another format": lambda: resealed(lambda _, m: m.update(format=2)),
+    "another pooling": lambda: resealed(lambda _, m: m.update(pooling="mean")),
     "a list": lambda: save(load(DATA), {"manifest": "[]"}),
     "deep": lambda: save(load(DATA), {"manifest": "[" * 100_000}),
     "no json": lambda: save(load(DATA), {"manifest": "format"}),
@@ -145,6 +146,12 @@ def test_a_checkpoint_fits_its_own_rig_only(checkpoint, rig):
     assert checkpoint.rig(rig).views is rig.views
     with pytest.raises(CheckpointMismatch):
         checkpoint.rig(studio(4, up=None))
+
+
+def test_a_checkpoint_fits_its_own_joints_only(checkpoint, rig):
+    assert len(checkpoint.limbs) == len(rig.skeleton.limbs)
+    with pytest.raises(CheckpointMismatch, match="limb lengths"):
+        replace(checkpoint, limbs=checkpoint.limbs[:-1]).rig(rig)
 
 
 def test_promoted_is_what_the_metrics_say():
