@@ -141,9 +141,8 @@ class Checkpoint:
                 f"The checkpoint was made for a rig with digest {self.rig_digest[:12]}…, not {sent.digest[:12]}…."
             )
         if self.limbs is not None and len(self.limbs) != len(sent.skeleton.limbs):
-            raise CheckpointMismatch(
-                f"The checkpoint has {len(self.limbs)} limb lengths; {sent.skeleton.name} has {len(sent.skeleton.limbs)}."
-            )
+            limbs, skeleton = len(sent.skeleton.limbs), sent.skeleton.name
+            raise CheckpointMismatch(f"The checkpoint has {len(self.limbs)} limb lengths; {skeleton} has {limbs}.")
         return sent.with_poses(self.R, self.t)
 
 
