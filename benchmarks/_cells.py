@@ -43,8 +43,9 @@ SYSTEMS = {
     "naive-l1": System("NaiveFuse (l1)", "naivefuse", {"regularisation": "l1"}),
     "naive-l21": System("NaiveFuse (L2,1)", "naivefuse", {"regularisation": "l21"}),
     "naive-meta": System("meta-learned NaiveFuse", "naivefuse_meta", {}),
-    "affine": System("AffineFuse", "affinefuse", {}),
-    "paper": System("MetaFuse (paper)", "metafuse_paper", {}),
+    "affine": System("AffineFuse, lines searched", "affinefuse", {}),
+    "paper": System("MetaFuse (paper)", "metafuse_paper", {"search_lines": False, "steps": 100}),
+    "paper-search": System("MetaFuse (paper), lines searched", "metafuse_paper", {}),
     "ours": System("metafuse (ours)", "metafuse", {}),
     "ours-labels": System("metafuse, labels only", "metafuse", {"extrinsics": "labels"}, extrinsics=False),
 }

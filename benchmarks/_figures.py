@@ -18,7 +18,8 @@ from benchmarks._tables import ALIKE, jdr, pick
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {
     "none": "#555555", "robust": "#999999", "epipolar-sum": "#E69F00", "epipolar-max": "#B8860B", "naive": "#D55E00",
-    "naive-meta": "#CC79A7", "affine": "#56B4E9", "paper": "#0072B2", "ours": "#009E73", "ours-labels": "#004D40",
+    "naive-meta": "#CC79A7", "affine": "#56B4E9", "paper": "#0072B2", "paper-search": "#003f7f", "ours": "#009E73",
+    "ours-labels": "#004D40",
 }  # fmt: skip
 
 
@@ -27,7 +28,17 @@ def over_frames(rows: Sequence[Row], path: Path) -> None:
     families = [f for f in ("h36m", "studio4") if pick(rows, family=f, error="0", rig=0, k=100)]
     figure, axes = plt.subplots(1, len(families) + 1, figsize=(5 * (len(families) + 1), 4.4), layout="constrained")
     for axis, family in zip(axes, families, strict=False):
-        for system in ("none", "epipolar-sum", "epipolar-max", "naive", "naive-meta", "affine", "paper", "ours"):
+        for system in (
+            "none",
+            "epipolar-sum",
+            "epipolar-max",
+            "naive",
+            "naive-meta",
+            "affine",
+            "paper",
+            "paper-search",
+            "ours",
+        ):
             _curve(axis, [r for r in pick(rows, family=family, error="0", rig=0, system=system) if r["k"] <= 500])
         _dress(axis, f"{FAMILIES[family].title}, exact", "labelled frames")
         axis.set_xscale("log")

@@ -74,7 +74,18 @@ def by_error(rows: Sequence[Row], k: int, *cells: Callable[[Sequence[Row]], Inte
 def by_count(rows: Sequence[Row], family: str) -> str:
     """System × K: shoulder / knee / ankle / all, hidden, MPJPE of the pictorial model; the paper's figures beside."""
     lines = []
-    for system in ("none", "naive", "naive-none", "naive-l1", "naive-l21", "naive-meta", "affine", "paper", "ours"):
+    for system in (
+        "none",
+        "naive",
+        "naive-none",
+        "naive-l1",
+        "naive-l21",
+        "naive-meta",
+        "affine",
+        "paper",
+        "paper-search",
+        "ours",
+    ):
         found = pick(rows, family=family, error="0", system=system, rig=0)
         for row in sorted(found, key=lambda row: row["k"]):
             key = (system, row["k"])

@@ -28,7 +28,7 @@ FEW = ("0", "0.5")  # errors at which 10 labelled frames are measured too
 UPPER_BOUND_FRAMES = 1000
 UNLABELLED = ("none", "robust")
 GEOMETRIC = ("epipolar-sum", "epipolar-max", "ours")
-LEARNED = ("naive", "naive-meta", "affine", "paper")
+LEARNED = ("naive", "naive-meta", "affine", "paper", "paper-search")
 
 
 class Cell(NamedTuple):

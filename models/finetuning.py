@@ -1,8 +1,10 @@
 """The paper's finetuning: ω_base frozen, θ of every pixel and pair free, Adam at 5e-3 from one start for all pairs.
 
 No camera takes part. The paper trains for a fixed time; here the frames to choose by say after how many steps to stop,
-and whether to halve the common gain or more, since few frames are soon learned by heart. What is kept is a running mean
-of θ, because Adam moves the θ of a pixel that saw little as far as any other.
+and how much of the common gain to keep (or none), since few frames are soon learned by heart. With ``search``, which
+the paper does not have, most steps go to finding the lines from labels alone (models.line_search), and the others to
+the detector's heatmaps, with θ's gradient blurred. What is kept of those is a running mean of θ, because Adam moves the
+θ of a pixel that saw little as far as any other.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ from models.fusion import OmegaBase
 from models.heatmap import HEATMAP_SIZE
 from models.labelled import LabelledFrames
 from models.learning import Learned, Task
+from models.line_search import blurred, find_lines
 from models.naivefuse_samples import thinned
 from models.starts import Start
 from models.torch_fusion import detection_loss
@@ -32,8 +35,10 @@ _MOST_SAMPLES = 4_000  # memory grows with their number
 _MEAN_STEPS = 40  # of the running mean of θ
 _CHECK_STEPS = 20
 _CHOOSE_LIMIT = 400  # samples that the choice is made on
-_GAINS = (0.1, 0.25, 0.5)  # none higher: frames near those learned from flatter what was learned by heart
+_GAINS = (0.0, 0.1, 0.25, 0.5, 1.0)  # none higher: frames near those learned from flatter
 _CHUNK = 1024
+_ALIKE_PX = 4.0  # of the gradient's blur over target pixels
+_SEARCH_SHARE = 0.9  # of the steps, on labels alone
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,8 @@ def learn(task: Task, start: Start) -> Learned:
     task.progress("finetune", 0.02)
     fit = thinned(task.parts.fit, _MOST_SAMPLES)
     choice = finetune(
-        start, fit, task.parts.choose, pairs, steps=task.options.steps, rng=task.rng, device=task.device,
-        progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
+        start, fit, task.parts.choose, pairs, steps=task.options.steps, search=task.options.search_lines, rng=task.rng,
+        device=task.device, progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
     )  # fmt: skip
     theta = choice.theta.cpu().numpy().reshape(len(pairs), HEATMAP_SIZE, HEATMAP_SIZE, 2, 3)
     omega = OmegaBase(start.omega, (1.0, 0.0), 0.0, start.digest)
@@ -74,33 +79,46 @@ def finetune(
     pairs: Sequence[tuple[int, int]],
     *,
     steps: int,
+    search: bool,
     rng: np.random.Generator,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Choice:
     """The best of at most ``steps`` steps of Adam on θ of all ``pairs``, ω_base frozen."""
     samples, judge = Samples.of(fit, device, _SIGMA_PX), _Judge.of(choose, device)
-    theta = torch.from_numpy(start.theta).to(device).expand(len(pairs), -1, -1, -1).clone().requires_grad_()
-    gain = default_gains(samples.heatmaps.shape[0])
-    model = Model(torch.from_numpy(start.omega).to(device), theta, pairs, gain)
+    omega = torch.from_numpy(start.omega).to(device)
+    theta = torch.from_numpy(start.theta).to(device).expand(len(pairs), -1, -1, -1)
+    searched = round(_SEARCH_SHARE * steps) if search else 0
+    found = find_lines(
+        omega, theta, pairs, fit, steps=searched, rng=rng, progress=lambda share: progress(share * _SEARCH_SHARE)
+    )
+    theta = found.requires_grad_()
+    model = Model(omega, theta, pairs, default_gains(samples.heatmaps.shape[0]))
     optimiser = torch.optim.Adam([theta], lr=LEARNING_RATE)
     mean = theta.detach().clone()
-    best = judge.best(model, mean, 0)
-    for step in range(1, steps + 1):
-        take_step(optimiser, model, samples.draw(_BATCH, rng), rng)
-        mean = mean.lerp(theta.detach(), max(1 / step, 1 / _MEAN_STEPS))
+    best = judge.best(model, mean, searched)
+    for step in range(searched + 1, steps + 1):
+        take_step(optimiser, model, samples.draw(_BATCH, rng), rng, alike_px=_ALIKE_PX if search else 0.0)
+        mean = mean.lerp(theta.detach(), max(1 / (step - searched), 1 / _MEAN_STEPS))
         if step % _CHECK_STEPS == 0 or step == steps:
             best = min(best, judge.best(model, mean, step), key=lambda choice: choice.loss)
         progress(step / steps)
     return best
 
 
-def take_step(optimiser: torch.optim.Optimizer, model: Model, batch: Samples, rng: np.random.Generator) -> float:
-    """One step on the paper's loss over all target views of ``model``; returns the loss before it."""
+def take_step(
+    optimiser: torch.optim.Optimizer, model: Model, batch: Samples, rng: np.random.Generator, *, alike_px: float = 0.0
+) -> float:
+    """One step on the paper's loss over all target views of ``model``; returns the loss before it.
+
+    θ's gradient is blurred over the target's pixels by ``alike_px``.
+    """
     targets = {view: target_pixels(batch, view, rng) for view in {target for target, _ in model.pairs}}
     value = loss(model, batch, targets)
     optimiser.zero_grad()
     value.backward()  # type: ignore[no-untyped-call]
+    if model.theta.grad is not None and alike_px > 0:
+        model.theta.grad = blurred(model.theta.grad, alike_px)
     optimiser.step()
     return value.item()
 

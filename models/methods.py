@@ -26,6 +26,7 @@ class AdaptationOptions:
     steps: int = 60
     regularisation: str = "l2"
     pooling: str = "sum"
+    search_lines: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,10 @@ OPTIONS: Mapping[str, Option] = {
         str,
         choices=("l2", "none", "l1", "l21"),
     ),
+    "search_lines": Option(
+        "whether the transforms are first fitted to the labels alone, from coarse to fine, which the paper does not do",
+        bool,
+    ),
     "pooling": Option("what is taken along an epipolar line: the sum or the highest", str, choices=("sum", "max")),
 }
 
@@ -113,13 +118,13 @@ METHODS: Mapping[str, Method] = {
     "metafuse_paper": Method(
         "MetaFuse as the paper has it: steps finetune the transform of every pixel from a meta-learned start; fusing "
         "knows no camera",
-        ("holdout", "steps"),
-        AdaptationOptions(repair_cameras=False, steps=100),
+        ("holdout", "steps", "search_lines"),
+        AdaptationOptions(repair_cameras=False, steps=540),
     ),
     "affinefuse": Method(
         "the same from a start that was pre-trained on one studio, without meta-learning",
-        ("holdout", "steps"),
-        AdaptationOptions(repair_cameras=False, steps=100),
+        ("holdout", "steps", "search_lines"),
+        AdaptationOptions(repair_cameras=False, steps=540),
     ),
     "naivefuse": Method(
         "dense weights from the labelled frames alone; with a thousand frames the upper bound of such methods",

@@ -34,7 +34,7 @@ def test_finetuning_lowers_the_loss_and_repeats(two, parts, monkeypatch):
     choices = []
     for seed in (0, 0, 1):
         later = iter(range(99))  # every choice is the last
-        choices.append(finetune(start, *parts, pairs, steps=10, rng=np.random.default_rng(seed)))
+        choices.append(finetune(start, *parts, pairs, steps=10, search=True, rng=np.random.default_rng(seed)))
     assert torch.equal(choices[0].theta, choices[1].theta)
     assert not torch.equal(choices[0].theta, choices[2].theta)
     assert choices[0].steps == 10
@@ -49,7 +49,7 @@ def test_finetuning_lowers_the_loss_and_repeats(two, parts, monkeypatch):
 
 def test_without_a_step_theta_is_the_start_for_all_pairs(two, parts):
     start = shipped_start("metafuse_paper")
-    choice = finetune(start, *parts, two.rig.pairs, steps=0, rng=np.random.default_rng(0))
+    choice = finetune(start, *parts, two.rig.pairs, steps=0, search=False, rng=np.random.default_rng(0))
     assert choice.steps == 0
     for theta in choice.theta:
         np.testing.assert_array_equal(theta, start.theta)
@@ -57,10 +57,13 @@ def test_without_a_step_theta_is_the_start_for_all_pairs(two, parts):
 
 def test_the_frames_to_choose_by_may_stop_it_early(two, parts, monkeypatch):
     monkeypatch.setattr(finetuning, "_CHECK_STEPS", 1)
+    monkeypatch.setattr(finetuning, "_SEARCH_SHARE", 0.0)
     losses = iter([3.0, 1.0, 2.0, 2.0])
     monkeypatch.setattr(finetuning, "_GAINS", (0.5,))
     monkeypatch.setattr(finetuning, "detection_loss", lambda *_: torch.tensor(next(losses)))
-    choice = finetune(same_row(16.0, 3.0, 0.02), *parts, two.rig.pairs, steps=3, rng=np.random.default_rng(0))
+    choice = finetune(
+        same_row(16.0, 3.0, 0.02), *parts, two.rig.pairs, steps=3, search=False, rng=np.random.default_rng(0)
+    )
     assert (choice.steps, choice.loss, choice.gain) == (1, 1.0, 0.5)
 
 
