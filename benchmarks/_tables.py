@@ -39,7 +39,7 @@ def mpjpe(rows: Sequence[Row]) -> Interval:
 
 def pictorial_mpjpe(rows: Sequence[Row]) -> Interval | str:
     """The same of the pictorial model; nothing where it was not measured."""
-    if "pictorial_mm" not in rows[0]:
+    if not all("pictorial_mm" in row for row in rows):
         return ""
     take = len(rows[0]["pictorial_mm"]) * TAKE_FRAMES // len(rows[0]["mm"])
     return ratio(rows, "pictorial_mm", "pictorial_placed", take=take)
