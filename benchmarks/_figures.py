@@ -65,7 +65,7 @@ def over_errors(rows: Sequence[Row], path: Path, k: int = 50) -> None:
     for axis in axes.flat[len(families) :]:
         axis.set_axis_off()
     for axis, family in zip(axes.flat, families, strict=False):
-        _errors(axis, [row for row in rows if row["family"] == family and row["k"] == k])
+        _errors(axis, [row for row in rows if row["family"] == family and row["k"] in {0, k}])
         _dress(axis, FAMILIES[family].title, "cameras off by (degrees)")
     axes.flat[0].legend(fontsize=8, loc="lower left")
     figure.savefig(path, dpi=110)
