@@ -13,6 +13,7 @@ from rich.table import Table
 
 from models.baselines import calibrated_theta, default_gains
 from models.checkpoint import Checkpoint
+from models.limbs import median_limb_lengths
 from models.runtime import Engine
 from models.weights import default_omega
 from models.worlds import make_world, random_rig
@@ -22,12 +23,16 @@ def engines(seed: int, cameras: int) -> tuple[Engine, Engine, np.ndarray]:
     """Engines without and with a calibrated checkpoint, which is as fast as an adapted one, and frames for them."""
     rng = np.random.default_rng(seed)
     rig = random_rig(rng, cameras)
+    world = make_world(rng, rig, 8)
+    seen = np.ones(world.joints_world.shape[:2])
+    limbs = median_limb_lengths(world.joints_world, seen, rig.skeleton, metres_per_unit=rig.metres_per_unit)
     checkpoint = Checkpoint(
         method="metafuse", seed=0, rig_digest=rig.digest, capture_digest="", omega=default_omega(),
         theta=calibrated_theta(rig), gains=np.full(len(rig.pairs), default_gains(cameras), np.float32),
         R=np.stack([c.R for c in rig.cameras]), t=np.stack([c.t for c in rig.cameras]), repaired=False, project=True,
+        limbs=limbs,
     )  # fmt: skip
-    return Engine.unfused(rig), Engine.load(rig, checkpoint), make_world(rng, rig, 8).heatmaps
+    return Engine.unfused(rig), Engine.load(rig, checkpoint), world.heatmaps
 
 
 def milliseconds(work: Callable[[int], object], repeats: int) -> tuple[float, float]:
