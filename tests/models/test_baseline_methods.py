@@ -42,7 +42,8 @@ def test_bytes_come_back_as_they_went(adapted, two):
     for name in ("theta", "left", "right"):
         np.testing.assert_array_equal(getattr(read, name), getattr(adapted, name))
     assert read.manifest() == adapted.manifest() == json.loads(json.dumps(read.manifest(), allow_nan=False))
-    engines = [Engine.load(two.rig, checkpoint) for checkpoint in (read, adapted)]
+    loud = [replace(c, gains=np.ones_like(c.gains)) for c in (read, adapted)]  # the frames may have chosen silence
+    engines = [Engine.load(two.rig, checkpoint) for checkpoint in loud]
     fused = [engine.poses(two.heatmaps[:2]).heatmaps for engine in engines]
     np.testing.assert_array_equal(*fused)
     assert np.abs(fused[0] - two.heatmaps[:2]).max() > 1e-3
