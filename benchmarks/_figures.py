@@ -112,4 +112,4 @@ def _dress(axis: Axes, title: str, along: str) -> None:
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     if "figures" in title or "exact" in title:
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)  # beside no curve
