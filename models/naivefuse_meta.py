@@ -14,7 +14,6 @@ A new rig adapts as in the inner loop, with λ chosen on frames to choose by.
 """
 
 import argparse
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -27,21 +26,19 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 from rich.progress import track
-from safetensors.numpy import load, save
 from scipy.linalg import cho_factor, cho_solve
 
 from models import naivefuse
 from models.affine import PIXELS
 from models.baselines import default_gains
 from models.checkpoint import CODE_VERSION
-from models.errors import CorruptArtifact
 from models.fusion import LowRank
 from models.heatmap import HEATMAP_SIZE
 from models.learning import Learned, Task
 from models.naivefuse_factors import Product, truncate
 from models.naivefuse_ridge import dual
 from models.naivefuse_samples import Array32, Problem, Samples
-from models.weights import FOLDER
+from models.weights import FOLDER, load_sealed, save_sealed
 from models.worlds import Detector, World, make_world, random_rig
 
 NAME = "naivefuse_base"
@@ -156,23 +153,13 @@ def train(schedule: Schedule, report: Callable[[int], None]) -> tuple[LowRank, d
 
 def save_start(omega: LowRank, folder: Path, provenance: dict[str, Any]) -> str:
     """Write ω₀ and its manifest; returns its SHA-256."""
-    data = save({"left": np.ascontiguousarray(omega.left), "right": np.ascontiguousarray(omega.right)})
-    digest = hashlib.sha256(data).hexdigest()
-    (folder / f"{NAME}.safetensors").write_bytes(data)
-    manifest = {"file": f"{NAME}.safetensors", "sha256": digest, "rank": omega.size, **provenance}
-    (folder / f"{NAME}.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-    return digest
+    return save_sealed({"left": omega.left, "right": omega.right}, folder, NAME, {"rank": omega.size, **provenance})
 
 
 @cache
 def load_start(folder: Path = FOLDER) -> tuple[LowRank, str]:
     """ω₀ and its SHA-256; raises CorruptArtifact where its bytes are not those of the manifest."""
-    manifest = json.loads((folder / f"{NAME}.json").read_text())
-    data = (folder / manifest["file"]).read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != manifest["sha256"]:
-        raise CorruptArtifact(f"{manifest['file']} has SHA-256 {digest[:12]}…, its manifest says otherwise.")
-    tensors = load(data)
+    tensors, digest = load_sealed(folder, NAME)
     return LowRank(tensors["left"], tensors["right"]), digest
 
 

@@ -1,7 +1,5 @@
 """Where finetuning starts in the paper's methods: one field θ for every pair of every rig, and ω_base."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,13 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from models.affine import ACROSS, GRID, PIXELS, theta_of_lines
 from models.errors import CorruptArtifact
 from models.heatmap import HEATMAP_SIZE
-from models.weights import FOLDER
+from models.weights import FOLDER, load_sealed, save_sealed
 
 
 @dataclass(frozen=True)
@@ -42,29 +38,18 @@ def same_row(unit_px: float, ridge_px: float, height: float) -> Start:
 
 def save_start(start: Start, folder: Path, name: str, provenance: Mapping[str, Any]) -> str:
     """Write a start and its manifest under ``name``; returns its SHA-256."""
-    data = save({"theta": np.ascontiguousarray(start.theta), "omega_base": np.ascontiguousarray(start.omega)})
-    digest = hashlib.sha256(data).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.safetensors").write_bytes(data)
-    manifest = {"file": f"{name}.safetensors", "sha256": digest, **provenance}
-    (folder / f"{name}.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return digest
+    return save_sealed({"theta": start.theta, "omega_base": start.omega}, folder, name, provenance)
 
 
 def load_start(name: str, folder: Path = FOLDER) -> Start:
     """Read a start; raises CorruptArtifact where its bytes are not those of the manifest, or are no start."""
-    manifest = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    data = (folder / manifest["file"]).read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != manifest["sha256"]:
-        raise CorruptArtifact(f"{manifest['file']} has SHA-256 {digest[:12]}…, its manifest says otherwise.")
+    tensors, digest = load_sealed(folder, name)
     try:
-        tensors = load(data)
         theta, omega = tensors["theta"], tensors["omega_base"]
-    except (SafetensorError, KeyError) as error:
-        raise CorruptArtifact(f"{manifest['file']} holds no θ and ω_base: {error}.") from error
+    except KeyError as error:
+        raise CorruptArtifact(f"{name} holds no {error}.") from error
     if theta.shape != (PIXELS, 2, 3) or omega.shape != (HEATMAP_SIZE, HEATMAP_SIZE):
-        raise CorruptArtifact(f"{manifest['file']} holds θ {theta.shape} and ω_base {omega.shape}.")
+        raise CorruptArtifact(f"{name} holds θ {theta.shape} and ω_base {omega.shape}.")
     return Start(theta.astype(np.float32), omega.astype(np.float32), digest)
 
 
