@@ -7,7 +7,8 @@ RigFuseError (models.errors)
 ├── Forbidden             the key does not allow this
 ├── UploadTooLarge        more bytes, parts, frames or pixels than the service takes
 ├── UnsupportedMedia      another content type than the endpoint reads
-├── ServiceUnavailable    a part the service needs does not answer
+├── TooManyRequests       the key's rate or quota is used up, for now
+├── ServiceUnavailable    a part the service needs does not answer, or all turns are taken
 └── MisconfiguredService  settings under which the service must not start
 """
 
@@ -57,10 +58,26 @@ class UnsupportedMedia(RigFuseError):
     default_code: ClassVar[str] = "unsupported_media_type"
 
 
+class TooManyRequests(RigFuseError):
+    """The caller has used up its rate or quota; ``retry_after_s`` tells when it may come again."""
+
+    default_code: ClassVar[str] = "too_many_requests"
+
+    def __init__(self, message: str, *, at: str | None = None, code: str | None = None, retry_after_s: float) -> None:
+        super().__init__(message, at=at, code=code)
+        self.retry_after_s = retry_after_s
+
+
 class ServiceUnavailable(RigFuseError):
-    """A part that the service needs does not answer."""
+    """A part that the service needs does not answer; where it is worth trying again, ``retry_after_s`` tells when."""
 
     default_code: ClassVar[str] = "service_unavailable"
+
+    def __init__(
+        self, message: str, *, at: str | None = None, code: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, at=at, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class MisconfiguredService(RigFuseError):
@@ -90,6 +107,7 @@ HTTP_STATUS: dict[type[RigFuseError], int] = {
     Forbidden: 403,
     UploadTooLarge: 413,
     UnsupportedMedia: 415,
+    TooManyRequests: 429,
     ServiceUnavailable: 503,
     MisconfiguredService: 500,
 }

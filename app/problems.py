@@ -1,5 +1,6 @@
 """Every error as RFC 9457 ``application/problem+json``: a stable code, a sentence, and the place in the input."""
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import exc as database_errors
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from app.errors import HTTP_STATUS, Unauthorized, http_status
+from app.errors import HTTP_STATUS, ServiceUnavailable, TooManyRequests, Unauthorized, http_status
 from models.errors import RigFuseError
 
 log = structlog.get_logger(__name__)
@@ -105,8 +106,15 @@ def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
     status = http_status(error)
     if status >= 500 and status != 503:
         log.error("request_failed", code=error.code, detail=error.message, known=type(error) in HTTP_STATUS)
-    headers = {"WWW-Authenticate": error.challenge} if isinstance(error, Unauthorized) else None
-    return problem_response(status, error.code, error.message, at=error.at, headers=headers)
+    return problem_response(status, error.code, error.message, at=error.at, headers=_headers(error))
+
+
+def _headers(error: RigFuseError) -> dict[str, str] | None:
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": error.challenge}
+    if isinstance(error, TooManyRequests | ServiceUnavailable) and error.retry_after_s is not None:
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    return None
 
 
 def _on_validation_error(request: Request, error: Exception) -> JSONResponse:

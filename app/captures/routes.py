@@ -37,7 +37,9 @@ async def capture_slot(request: Request) -> AsyncIterator[None]:
     """Wait for a turn, without holding a thread: poses and everything else are to be answered meanwhile."""
     slots: CapacityLimiter = request.app.state.capture_slots
     if slots.statistics().tasks_waiting >= MAX_WAITING:
-        raise ServiceUnavailable("Too many captures wait to be checked; send this one again later.", code="busy")
+        raise ServiceUnavailable(
+            "Too many captures wait to be checked; send this one again later.", code="busy", retry_after_s=10
+        )
     async with slots:
         yield
 

@@ -1,0 +1,104 @@
+"""Rigs, their captures and checkpoints, and which checkpoint serves."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.tables.base import Base, Counter, Document, Identifier, Sha256, Studio, utc_now
+
+
+class RigRow(Base):
+    """A registered camera rig; ``document`` is the calibration in its canonical form."""
+
+    __tablename__ = "rigs"
+    __table_args__ = (Index(None, "created_at", "id"), Index(None, "studio", "created_at"))
+
+    id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    studio: Mapped[str] = mapped_column(Studio, default="")
+    name: Mapped[str] = mapped_column(String(200))
+    notes: Mapped[str] = mapped_column(Text, default="")
+    tags: Mapped[list[str]] = mapped_column(Document, default=list)
+    revision: Mapped[int] = mapped_column(Integer, default=1)
+    digest: Mapped[str] = mapped_column(Sha256)
+    document: Mapped[dict[str, Any]] = mapped_column(Document)
+    active_checkpoint_id: Mapped[str | None] = mapped_column(Identifier, ForeignKey("checkpoints.id", use_alter=True))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    archived_at: Mapped[datetime | None]
+    capture_retention_days: Mapped[int | None] = mapped_column(Integer)
+    checkpoints_kept: Mapped[int | None] = mapped_column(Integer)
+
+
+class CaptureRow(Base):
+    """A sealed set of labelled frames of one rig; what was purged keeps its row, for lineage, and loses its bytes."""
+
+    __tablename__ = "captures"
+    __table_args__ = (Index(None, "rig_id", "created_at"), Index(None, "labels_sha256"), Index(None, "source_sha256"))
+
+    id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    studio: Mapped[str] = mapped_column(Studio, default="")
+    rig_id: Mapped[str] = mapped_column(Identifier, ForeignKey("rigs.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(Sha256)
+    frames: Mapped[int] = mapped_column(Integer)
+    labelled_joints: Mapped[int] = mapped_column(Integer)
+    coverage: Mapped[dict[str, Any]] = mapped_column(Document)
+    warnings: Mapped[list[str]] = mapped_column(Document)
+    labels_sha256: Mapped[str] = mapped_column(Sha256)
+    source_sha256: Mapped[str] = mapped_column(Sha256)
+    size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    purged_at: Mapped[datetime | None]
+
+
+class CheckpointRow(Base):
+    """The immutable result of an adaptation or an import; its bytes are artifacts until it is purged."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (Index(None, "rig_id", "created_at"), Index(None, "artifact_sha256"))
+
+    id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    studio: Mapped[str] = mapped_column(Studio, default="")
+    rig_id: Mapped[str] = mapped_column(Identifier, ForeignKey("rigs.id"))
+    adaptation_id: Mapped[str | None] = mapped_column(Identifier, ForeignKey("adaptations.id"), unique=True)
+    capture_id: Mapped[str | None] = mapped_column(Identifier, ForeignKey("captures.id"))
+    origin: Mapped[dict[str, Any] | None] = mapped_column(Document)
+    method: Mapped[str] = mapped_column(String(40))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    artifact_sha256: Mapped[str] = mapped_column(Sha256)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    manifest: Mapped[dict[str, Any]] = mapped_column(Document)
+    promoted: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str] = mapped_column(Text, default="")
+    pinned: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    purged_at: Mapped[datetime | None]
+
+
+class ActivationRow(Base):
+    """A change of a rig's active checkpoint; rolling back reads this history."""
+
+    __tablename__ = "activations"
+    __table_args__ = (Index(None, "rig_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Counter, primary_key=True, autoincrement=True)
+    rig_id: Mapped[str] = mapped_column(Identifier, ForeignKey("rigs.id"))
+    checkpoint_id: Mapped[str | None] = mapped_column(Identifier, ForeignKey("checkpoints.id"))
+    action: Mapped[str] = mapped_column(String(16))
+    actor: Mapped[str] = mapped_column(Identifier, default="")
+    reason: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class RigServingRow(Base):
+    """How a rig is served of late: written now and then by the API, read by operators."""
+
+    __tablename__ = "rig_serving"
+
+    rig_id: Mapped[str] = mapped_column(Identifier, ForeignKey("rigs.id"), primary_key=True)
+    checkpoint_id: Mapped[str | None] = mapped_column(Identifier)
+    requests: Mapped[int] = mapped_column(BigInteger, default=0)
+    frames: Mapped[int] = mapped_column(BigInteger, default=0)
+    reprojection_px: Mapped[float | None]
+    last_request_at: Mapped[datetime] = mapped_column(default=utc_now)
