@@ -52,7 +52,7 @@ def downgrade() -> None:
     with op.batch_alter_table("adaptations") as batch:
         batch.drop_constraint(op.f("uq_adaptations_studio_idempotency_key"), type_="unique")
         batch.create_unique_constraint(op.f("uq_adaptations_idempotency_key"), ["idempotency_key"])
-        for column in ("priority", "traceparent", "stage_seconds"):
+        for column in ("priority", "request_id", "traceparent", "stage_seconds"):
             batch.drop_column(column)
     with op.batch_alter_table("rigs") as batch:
         batch.drop_column("capture_retention_days")
@@ -81,6 +81,7 @@ def _widen_rigs_and_captures() -> None:
 def _widen_adaptations() -> None:
     with op.batch_alter_table("adaptations") as batch:
         batch.add_column(sa.Column("priority", sa.String(16), nullable=False, server_default="interactive"))
+        batch.add_column(sa.Column("request_id", sa.String(64), nullable=False, server_default=""))
         batch.add_column(sa.Column("traceparent", sa.String(64), nullable=True))
         batch.add_column(sa.Column("stage_seconds", sa.JSON(), nullable=True))
         batch.drop_constraint(op.f("uq_adaptations_idempotency_key"), type_="unique")
@@ -154,6 +155,7 @@ def _create_work() -> None:
         sa.Column("device", sa.String(200), nullable=False),
         sa.Column("memory_total", sa.BigInteger(), nullable=True),
         sa.Column("memory_free", sa.BigInteger(), nullable=True),
+        sa.Column("store", sa.String(64), nullable=False),
         sa.Column("adaptation_id", IDENTIFIER, nullable=True),
         sa.Column("started_at", TIME, nullable=False),
         sa.Column("seen_at", TIME, nullable=False),
