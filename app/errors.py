@@ -3,12 +3,14 @@
 RigFuseError (models.errors)
 ├── NotFound              no such rig, capture, adaptation or checkpoint
 ├── Conflict              the thing is in a state that does not allow this
+│   └── Locked            another request works on it at this moment
 ├── Unauthorized          no valid API key came with the request
 ├── Forbidden             the key does not allow this
 ├── UploadTooLarge        more bytes, parts, frames or pixels than the service takes
 ├── UnsupportedMedia      another content type than the endpoint reads
 ├── TooManyRequests       the key's rate or quota is used up, for now
 ├── ServiceUnavailable    a part the service needs does not answer, or all turns are taken
+├── StorageFull           there is no room for what was sent
 └── MisconfiguredService  settings under which the service must not start
 """
 
@@ -28,6 +30,12 @@ class Conflict(RigFuseError):
     """The request is sound but not in this state."""
 
     default_code: ClassVar[str] = "conflict"
+
+
+class Locked(Conflict):
+    """Another request works on it at this moment."""
+
+    default_code: ClassVar[str] = "locked"
 
 
 class Unauthorized(RigFuseError):
@@ -80,6 +88,12 @@ class ServiceUnavailable(RigFuseError):
         self.retry_after_s = retry_after_s
 
 
+class StorageFull(RigFuseError):
+    """There is no room for what was sent."""
+
+    default_code: ClassVar[str] = "storage_full"
+
+
 class MisconfiguredService(RigFuseError):
     """Settings under which the service must not start."""
 
@@ -103,12 +117,14 @@ HTTP_STATUS: dict[type[RigFuseError], int] = {
     domain.Cancelled: 409,
     NotFound: 404,
     Conflict: 409,
+    Locked: 423,
     Unauthorized: 401,
     Forbidden: 403,
     UploadTooLarge: 413,
     UnsupportedMedia: 415,
     TooManyRequests: 429,
     ServiceUnavailable: 503,
+    StorageFull: 507,
     MisconfiguredService: 500,
 }
 

@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     max_capture_frames: int = Field(default=2000, ge=1)
     max_pose_frames: int = Field(default=64, ge=1)
 
+    upload_expiry_s: float = Field(default=86_400, gt=0, description="resumable uploads that nobody goes on with")
+    uploads_per_key: int = Field(default=16, ge=1, description="resumable uploads at the same time")
+    uploads_total_bytes: ByteSize = ByteSize(64 * GIBIBYTE)
+
     lease_s: float = Field(default=60.0, gt=0)
     heartbeat_s: float = Field(default=10.0, gt=0)
     sweep_s: float = Field(default=15.0, gt=0)
