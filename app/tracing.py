@@ -15,6 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from opentelemetry import context as telemetry_context
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import Attributes
 from starlette.types import Scope
 
 from app.errors import MisconfiguredService
@@ -74,19 +75,19 @@ def of_requests() -> TelemetryConfig:
 
 
 @contextmanager
-def span(name: str, **attributes: str | int | float | bool) -> Iterator[None]:
+def span(name: str, attributes: Attributes = None) -> Iterator[None]:
     """A stage of the work at hand."""
     with _tracer.start_as_current_span(name, attributes=attributes):
         yield
 
 
 @contextmanager
-def continued(traceparent: str | None, name: str, **attributes: str | int | float | bool) -> Iterator[None]:
+def continued(traceparent: str | None, name: str, attributes: Attributes = None) -> Iterator[None]:
     """A span that belongs to the trace of another process, or begins one of its own where there is none."""
     carrier = {"traceparent": traceparent} if traceparent else {}
     token = telemetry_context.attach(_propagator.extract(carrier))
     try:
-        with span(name, **attributes):
+        with span(name, attributes):
             yield
     finally:
         telemetry_context.detach(token)

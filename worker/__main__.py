@@ -9,6 +9,7 @@ import sys
 import structlog
 import torch
 
+from app import tracing
 from app.doors import one_sentence
 from app.observability import configure_logging, configure_standard_logging
 from app.processes import usable_cores
@@ -34,13 +35,17 @@ def main() -> None:
         without_mingle=True,
         without_heartbeat=True,
     )
-    worker.start()
+    try:
+        worker.start()
+    finally:
+        tracing.shut_down()
     sys.exit(worker.exitcode or 0)
 
 
 def _prepare(settings: Settings) -> WorkerContext:
     configure_logging(settings.log_format)
     configure_standard_logging(settings.log_format)
+    tracing.configure("rigfuse-worker")
     torch.set_num_threads(settings.threads or usable_cores())
     context = WorkerContext.from_settings(settings)
     if settings.device == "cuda":

@@ -15,6 +15,7 @@ from models.rig import Rig
 from worker.attempt import Attempt, WorkerStopping
 from worker.captures import labelled_frames
 from worker.context import WorkerContext
+from worker.telling import telling
 
 log = structlog.get_logger()
 
@@ -28,7 +29,7 @@ def run_adaptation(context: WorkerContext, adaptation_id: str) -> None:
     if claim is None:
         log.info("nothing to claim", id=adaptation_id)
         return
-    with structlog.contextvars.bound_contextvars(adaptation=adaptation_id, attempt=claim.attempt):
+    with telling(context.db, claim):
         log.info("adaptation claimed")
         _run(context, claim)
 

@@ -1,5 +1,6 @@
 """One attempt at an adaptation as the engine sees it: a callback that reports, and that raises when to stop."""
 
+import contextvars
 import threading
 import time
 from types import TracebackType
@@ -7,6 +8,7 @@ from types import TracebackType
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from app import tracing
 from app.adaptations import leases
 from app.adaptations.leases import Claim, LeaseLost
 from models.errors import Cancelled
@@ -35,7 +37,9 @@ class Attempt:
         self._began = self._renewed = time.monotonic()
         self._reported = -REPORT_EVERY_S
         self._cancelled, self._lost, self._over = threading.Event(), threading.Event(), threading.Event()
-        self._heartbeat = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
+        named = contextvars.copy_context()  # the thread's log lines tell whose they are
+        self._heartbeat = threading.Thread(target=named.run, args=(self._keep,), name="heartbeat", daemon=True)
+        self._stages = tracing.Stages()
 
     def __enter__(self) -> "Attempt":
         self._heartbeat.start()
@@ -46,10 +50,12 @@ class Attempt:
     ) -> None:
         self._over.set()
         self._heartbeat.join()
+        self._stages.end()
 
     def __call__(self, stage: str, fraction: float) -> None:
         """Report progress, at most twice a second."""
         self.check()
+        self._stages.enter(stage)
         now = time.monotonic()
         if now - self._reported < REPORT_EVERY_S:
             return

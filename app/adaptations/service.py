@@ -3,7 +3,9 @@
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from structlog.contextvars import get_contextvars
 
+from app import tracing
 from app.adaptations.schemas import AdaptationRequest
 from app.adaptations.states import FINISHED, State, change, move, record
 from app.db import after_commit
@@ -34,6 +36,8 @@ def create(
         options=request.options,
         state=State.QUEUED,
         idempotency_key=idempotency_key,
+        request_id=str(get_contextvars().get("request_id", "")),
+        traceparent=tracing.traceparent(),
     )
     try:
         with session.begin_nested():
