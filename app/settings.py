@@ -29,6 +29,21 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     log_format: Literal["json", "console"] = "json"
 
+    artifacts_endpoint: str = Field(default="", description="of an S3-compatible store; empty is Amazon's own")
+    artifacts_region: str = "us-east-1"
+    artifacts_access_key_id: str = Field(default="", description="empty takes AWS_… or the machine's role")
+    artifacts_secret_access_key: SecretStr = SecretStr("")
+    artifacts_timeout_s: float = Field(default=10.0, gt=0, description="without an answer from the store")
+    artifacts_cache_bytes: ByteSize = ByteSize(8 * GIBIBYTE)
+
+    capture_retention_days: int | None = Field(default=None, ge=1)
+    checkpoints_kept: int | None = Field(default=None, ge=1)
+    housekeeping_s: float = Field(default=3600.0, gt=0, description="between two rounds of retention")
+
+    signing_key_file: Path | None = None
+    trusted_keys: Annotated[tuple[str, ...], NoDecode] = ()
+    max_bundle_bytes: ByteSize = ByteSize(512 * MEBIBYTE)
+
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int | None = Field(default=None, ge=1)
     backbone_manifest: Path | None = None
@@ -57,7 +72,7 @@ class Settings(BaseSettings):
     sweep_s: float = Field(default=15.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("api_keys", "trusted_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         if isinstance(value, str):
