@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     uploads_per_key: int = Field(default=16, ge=1, description="resumable uploads at the same time")
     uploads_total_bytes: ByteSize = ByteSize(64 * GIBIBYTE)
 
+    drain_s: float = Field(default=20.0, gt=0, description="for what is under way when the API is to end")
+    min_free_bytes: ByteSize = ByteSize(GIBIBYTE)
+
     lease_s: float = Field(default=60.0, gt=0)
     heartbeat_s: float = Field(default=10.0, gt=0)
     sweep_s: float = Field(default=15.0, gt=0)
