@@ -48,16 +48,18 @@ class CropOptions:
 DEFAULT = CropOptions()
 
 
-def follow(engine: Engine, see: See, triangulation: str = "robust", options: CropOptions = DEFAULT) -> Poses:
+def follow(
+    engine: Engine, see: See, triangulation: str = "robust", options: CropOptions = DEFAULT, *, keep: bool = True
+) -> Poses:
     """The poses of one frame [F = 1], by crops of the person; by the fixed views where there is nobody to be found."""
     views = engine.rig.views
-    poses = engine.poses(see(views)[None], triangulation)
+    poses = engine.poses(see(views)[None], triangulation, keep=keep)
     for _ in range(options.passes):
         wanted = person_views(engine, poses, options)
         if all(_alike(*both) for both in zip(wanted, views, strict=True)):
             break
         views = wanted
-        poses = engine.seeing(views).poses(see(views)[None], triangulation)
+        poses = engine.seeing(views).poses(see(views)[None], triangulation, keep=keep)
     return poses
 
 

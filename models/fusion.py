@@ -158,9 +158,9 @@ class Fuser:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the tables take, and the look-ups where they are dense."""
-        dense = (lookup.nbytes for lookup in self._lookups if isinstance(lookup, np.ndarray))
-        return sum(table.nbytes for table in self._tables) + sum(dense)
+        """Memory that it holds: tables, look-ups, and what the weights of the pairs are made from."""
+        held = {id(array): array.nbytes for array in _arrays([self._tables, self._lookups, self._weights, self.omega])}
+        return sum(held.values())
 
     @cached_property
     def _lookups(self) -> list[Lookup]:
@@ -236,3 +236,15 @@ def _side_by_side(lookups: Sequence[Lookup]) -> Lookup:
         return sparse.csr_array(sparse.hstack(thin))
     dense: list[Array32] = [lookup if isinstance(lookup, np.ndarray) else lookup.toarray() for lookup in lookups]
     return np.hstack(dense)
+
+
+def _arrays(held: Any) -> Iterator[NDArray[Any]]:
+    """All arrays in lists, in the fields of objects, and in sparse matrices."""
+    if isinstance(held, np.ndarray):
+        yield held
+    elif isinstance(held, list):
+        for each in held:
+            yield from _arrays(each)
+    elif hasattr(held, "__dict__"):
+        for each in vars(held).values():
+            yield from _arrays(each)

@@ -15,46 +15,19 @@ from models.fusion import Fuser
 from models.heatmap import HEATMAP_SIZE, decode, decode_near
 from models.limbs import median_limb_lengths
 from models.pictorial import pictorial
+from models.poses import Poses
 from models.rig import Rig
 from models.tolerance import Tolerance
 from models.triangulation import INLIER_PX, Triangulation
 from models.uncertainty import measurement_covariance, point_covariance, spread
 from models.views import View
 
+__all__ = ["METHODS", "Engine", "Manner", "Poses"]
+
 Array = NDArray[np.float64]
 METHODS = ("robust", "dlt", "pictorial")
 _CHUNK = 8  # frames fused at a time, so that memory does not grow with the request
 _OWN_REACH_PX = 3.5  # how far from the fused peak a view's own peak may lie to count as the same joint
-
-
-@dataclass(frozen=True)
-class Poses:
-    """Results for F frames, V views, J joints.
-
-    ``heatmaps`` [F, V, J, 64, 64]; ``joints_view`` [F, V, J, 2] heatmap pixels; ``poses2d`` the same in raw image
-    pixels; ``confidence2d`` [F, V, J]; ``pose3d`` [F, J, 3] in the rig's unit, NaN where not triangulated;
-    ``confidence`` [F, J]; ``reprojection_px`` [F, J] mean over the views used, in raw image pixels; ``views_used``
-    [F, J]; ``view`` [F, V, 3, 3] the ``K`` of the views (models.views) that the frame was seen through;
-    ``covariance`` [F, J, 3, 3] of ``pose3d``, in the rig's unit squared (models.uncertainty).
-    """
-
-    heatmaps: NDArray[np.float32]
-    joints_view: Array
-    poses2d: Array
-    confidence2d: Array
-    pose3d: Array
-    confidence: Array
-    reprojection_px: Array
-    views_used: NDArray[np.intp]
-    view: Array
-    covariance: Array
-
-    @classmethod
-    def joined(cls, parts: "Sequence[Poses]") -> "Poses":
-        """The poses of several runs of frames as one."""
-        return cls(
-            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__}
-        )
 
 
 @dataclass(frozen=True)
@@ -141,21 +114,34 @@ class Engine:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the engine holds."""
+        """Memory that the engine holds, but for the rig, which others hold too."""
         return self.fuser.nbytes if self.fuser else 0
 
-    def poses(self, heatmaps: NDArray[np.floating], triangulation: str = "robust") -> Poses:
-        """Fuse, decode and triangulate heatmaps [F, V, J, 64, 64]."""
+    def poses(self, heatmaps: NDArray[np.floating], triangulation: str = "robust", *, keep: bool = True) -> Poses:
+        """Fuse, decode and triangulate heatmaps [F, V, J, 64, 64].
+
+        The fused heatmaps are the most of an answer: without ``keep`` none are, and only a few frames' are ever held.
+        """
         self._check(heatmaps, triangulation)
-        starts = range(0, max(len(heatmaps), 1), _CHUNK)
-        parts = [self._peaks(heatmaps[start : start + _CHUNK]) for start in starts]
-        fused, peaks, height, measured, trust, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
+        fused = self._room(heatmaps, keep=keep or triangulation == "pictorial")
+        parts = []
+        for start in range(0, max(len(heatmaps), 1), _CHUNK):
+            some, *found = self._peaks(heatmaps[start : start + _CHUNK])
+            parts.append(found)
+            if len(fused) and self.fuser is not None:
+                fused[start : start + _CHUNK] = some
+        peaks, height, measured, trust, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
         points = self._triangulate((fused, heatmaps), measured, np.maximum(trust, 0), triangulation)
         if triangulation == "robust" and self._body is not None and len(heatmaps):
             points = self._as_body(self._body, heatmaps, peaks, points)
         points = self._with_covariance(points, np.maximum(trust, 0), moments, triangulation)
-        joints = self._projected(points, peaks) if self.manner.project else peaks
-        return self._result(fused, joints, height, points)
+        return self._result(fused if keep else fused[:0], peaks, height, points)
+
+    def _room(self, heatmaps: NDArray[np.floating], *, keep: bool) -> NDArray[np.float32]:
+        """Where the fused heatmaps go, if anywhere; without fusion they are those that came."""
+        if self.fuser is None:
+            return np.asarray(heatmaps if keep else heatmaps[:0], np.float32)
+        return np.empty(heatmaps.shape if keep else (0, *heatmaps.shape[1:]), np.float32)
 
     def _peaks(self, heatmaps: NDArray[np.floating]) -> tuple[NDArray[np.float32], Array, Array, Array, Array, Array]:
         """Fused heatmaps, their peaks and heights, and where, how high and how wide each view's own shows the joint."""
@@ -225,11 +211,21 @@ class Engine:
         return replace(robust, points=points, residual_px=residual, inliers=inliers)
 
     def _projected(self, points: Triangulation, peaks: Array) -> Array:
+        """The joints in space as the views see them [F, V, J, 2], NaN where there are none."""
         frames, views, joints = peaks.shape[:3]
-        seen = geometry.project(self._projections, points.points).reshape(frames, joints, views, 2).swapaxes(1, 2)
-        return np.where(np.isfinite(seen), seen, peaks)
+        return geometry.project(self._projections, points.points).reshape(frames, joints, views, 2).swapaxes(1, 2)
 
-    def _result(self, fused: NDArray[np.float32], joints: Array, height: Array, points: Triangulation) -> Poses:
+    def _joints(self, points: Triangulation, peaks: Array, height: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """The 2D joints [F, V, J, 2], and which of them were found: a heatmap without any peak shows none."""
+        found = height > 0
+        if not self.manner.project:
+            return peaks, found
+        seen = self._projected(points, peaks)
+        known = np.isfinite(seen)
+        return np.where(known, seen, peaks), found | known.all(-1)
+
+    def _result(self, fused: NDArray[np.float32], peaks: Array, height: Array, points: Triangulation) -> Poses:
+        joints, found = self._joints(points, peaks, height)
         frames, count = joints.shape[0], joints.shape[2]
         used = points.inliers.sum(1)
         pixels = np.where(points.inliers, points.residual_px * self._pixel, 0).sum(1) / np.maximum(used, 1)
@@ -239,7 +235,7 @@ class Engine:
         return Poses(
             heatmaps=fused,
             joints_view=joints,
-            poses2d=np.stack(image, axis=1),
+            poses2d=np.where(found[..., None], np.stack(image, axis=1), np.nan),
             confidence2d=np.clip(height, 0, 1),
             pose3d=points.points.reshape(frames, count, 3),
             confidence=np.clip(points.confidence, 0, 1).reshape(frames, count),

@@ -112,7 +112,7 @@ def test_fusing_between_crops_is_fusing_with_the_crops_cameras(rig):
     views = [type(v)(np.linalg.inv(C) @ v.K) for v, C in zip(rig.views, CROPS, strict=True)]
     maps = render(np.random.default_rng(0).uniform(10, 54, (2, 4, 3, 2)), 1.6)
     carried = epipolar_fuser(rig).carried(np.stack(CROPS))
-    assert carried.nbytes == 0
+    assert carried.nbytes < 0.15 * epipolar_fuser(rig).nbytes  # no tables
     np.testing.assert_allclose(carried.fuse(maps), epipolar_fuser(rig.with_views(views)).fuse(maps), atol=2e-3)
 
 

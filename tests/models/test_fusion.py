@@ -128,5 +128,6 @@ def test_half_precision_fuses_as_single(rng):
 
 def test_memory_is_told_and_grows_with_the_pairs():
     sizes = [epipolar_fuser(studio(v)).nbytes for v in (2, 3)]
-    assert sizes[0] == 2 * KNOTS * 4096 * 4  # a small rig's tables are in single precision
-    assert sizes[1] == 3 * sizes[0]
+    tables = 2 * KNOTS * 4096 * 4  # a small rig's are in single precision
+    assert tables < sizes[0] < 1.15 * tables
+    assert sizes[1] == pytest.approx(3 * sizes[0], rel=0.02)
