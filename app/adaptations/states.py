@@ -3,7 +3,7 @@
     queued ──▶ running ──▶ succeeded
       │ ▲        │  │────▶ failed
       │ └────────┘  └────▶ cancelled
-      └──────────────────▶ cancelled
+      └──────────────────▶ cancelled, or failed where its capture was purged
 
 A move is one conditional UPDATE and one event: of two processes that try the same move, one makes it. The event is
 written after the row is locked by the UPDATE, so the events of one adaptation are numbered in the order of commits.
@@ -30,7 +30,7 @@ class State(StrEnum):
 
 
 MOVES: Mapping[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED}),
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED, State.FAILED}),
     State.RUNNING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
     State.SUCCEEDED: frozenset(),
     State.FAILED: frozenset(),
