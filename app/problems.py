@@ -26,6 +26,7 @@ _HTTP_CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    412: "precondition_failed",
     413: "upload_too_large",
     415: "unsupported_media_type",
     422: "invalid_input",
