@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.problems import problem_response
 from app.settings import Settings
 
-_UPLOADS = re.compile(r".*/rigs/[^/]+/(?:captures|poses)", re.DOTALL)
+_UPLOADS = re.compile(r"POST .*/rigs/[^/]+/(?:captures|poses)|PATCH .*/uploads/[^/]+", re.DOTALL)
 
 
 class RequestLimits:
@@ -35,7 +35,7 @@ class RequestLimits:
         await self._app(scope, _bounded(receive, limit), send)
 
     def _limit(self, scope: Scope) -> int:
-        is_upload = scope["method"] == "POST" and _UPLOADS.fullmatch(scope["path"])
+        is_upload = _UPLOADS.fullmatch(f"{scope['method']} {scope['path']}")
         return self._settings.max_upload_bytes if is_upload else self._settings.max_json_bytes
 
 

@@ -1,20 +1,24 @@
 """Multipart uploads: streamed part by part into a folder of the request's own, under limits, in bounded memory."""
 
 import contextlib
+import errno
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from anyio import to_thread
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from app.errors import UnsupportedMedia, UploadTooLarge
+from app.errors import StorageFull, UnsupportedMedia, UploadTooLarge
 from app.settings import Settings
 from models.errors import InvalidInput
 
@@ -24,6 +28,9 @@ FRAME_PARTS = {
 }
 _BUFFER_BYTES = 1 << 20
 _ABANDONED_AFTER_S = 24 * 3600
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+RESUMABLE = "resumable"
+"""The folder of uploads that outlive their requests; they have an end of their own."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,13 @@ def multipart_body(parts: Mapping[str, str], required: Sequence[str] = ()) -> di
 
 
 @contextlib.asynccontextmanager
-async def receive(request: Request, settings: Settings, limits: Mapping[str, int]) -> AsyncIterator[Upload]:
-    """Stream the request's parts to disk; ``limits`` are the parts that may come and the bytes each may have."""
+async def receive(
+    request: Request, settings: Settings, limits: Mapping[str, int], came_before: Mapping[str, Path] | None = None
+) -> AsyncIterator[Upload]:
+    """Stream the request's parts to disk; ``limits`` are the parts that may come and the bytes each may have.
+
+    Parts that ``came_before``, by resumable uploads, are answered with the others.
+    """
     boundary = _boundary(request)
     settings.uploads_dir.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=settings.uploads_dir))
@@ -69,16 +81,28 @@ async def receive(request: Request, settings: Settings, limits: Mapping[str, int
             await receiver.run(request, boundary)
         finally:
             receiver.close()
-        yield Upload(folder, receiver.paths)
+        yield Upload(folder, {**receiver.paths, **(came_before or {})})
     finally:
         await to_thread.run_sync(shutil.rmtree, folder, True)
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    """Write to an unbuffered file; raises StorageFull where the disk has no room for all of it."""
+    try:
+        written = 0
+        while written < len(data):
+            written += file.write(data[written:])
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise StorageFull("The disk is full; send this again later.") from error
+        raise
 
 
 def forget_abandoned(settings: Settings) -> None:
     """Remove what a process that was killed left behind; younger folders may belong to another process."""
     for folder in settings.uploads_dir.glob("*"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
+            if folder.name != RESUMABLE and time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -96,7 +120,7 @@ def _boundary(request: Request) -> bytes:
 @dataclass
 class _Part:
     name: str
-    handle: BinaryIO
+    handle: FileIO
     limit: int
     size: int = 0
 
@@ -112,8 +136,8 @@ class _Receiver:
     _header: bytes = b""
     _headers: dict[bytes, bytes] = field(default_factory=dict)
     _value: bytes = b""
-    _pending: list[tuple[BinaryIO, bytes]] = field(default_factory=list)
-    _handles: list[BinaryIO] = field(default_factory=list)
+    _pending: list[tuple[FileIO, bytes]] = field(default_factory=list)
+    _handles: list[FileIO] = field(default_factory=list)
     _ended: bool = False
 
     async def run(self, request: Request, boundary: bytes) -> None:
@@ -149,11 +173,9 @@ class _Receiver:
         }
 
     def _flush(self) -> None:
-        for handle, data in self._pending:
-            handle.write(data)
-        self._pending.clear()
-        for handle in self._handles:
-            handle.flush()
+        pending, self._pending = self._pending, []
+        for handle, pieces in groupby(pending, key=itemgetter(0)):
+            write_all(handle, b"".join(data for _, data in pieces))
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -179,7 +201,7 @@ class _Receiver:
         if name in self.paths:
             raise InvalidInput(f"The part {name!r} came twice.", at=name, code="duplicate_part")
         self.paths[name] = self.folder / name
-        handle = self.paths[name].open("wb")
+        handle = self.paths[name].open("wb", buffering=0)  # what fails, fails where it is written
         self._handles.append(handle)
         self._part = _Part(name, handle, self.limits[name])
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from anyio import CapacityLimiter
-from fastapi import APIRouter, Depends, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Request, Response, status
 
 from app.captures import repository, service
 from app.captures.schemas import UPLOAD_BODY, CaptureOut
@@ -12,6 +12,7 @@ from app.deps import ArtifactsDep, BackboneDep, DatabaseDep, ReadSessionDep, Set
 from app.errors import ServiceUnavailable
 from app.pagination import Page, PageDep
 from app.problems import responses
+from app.resumable.routes import OwnerDep, StoreDep, claimed
 from app.rigs.repository import get_rig
 from app.rigs.routes import TargetDep
 from app.tables import CaptureRow
@@ -19,17 +20,28 @@ from app.uploads import Upload, receive
 from app.wire import Id
 
 router = APIRouter(tags=["captures"])
+UploadId = Annotated[str | None, Query(max_length=40, description="a finished upload, in place of the part")]
 MAX_WAITING = 16  # each of them is an upload on disk
 
 
-async def receive_capture(request: Request, settings: SettingsDep) -> AsyncIterator[Upload]:
-    """Stream the parts of a capture to disk; they are gone when the endpoint has returned."""
-    limits = {
-        "labels": settings.max_labels_bytes,
-        "frames": settings.max_upload_bytes,
-        "heatmaps": settings.max_upload_bytes,
-    }
-    async with receive(request, settings, limits) as upload:
+async def receive_capture(
+    *,
+    request: Request,
+    settings: SettingsDep,
+    uploads: StoreDep,
+    owner: OwnerDep,
+    frames_upload: UploadId = None,
+    heatmaps_upload: UploadId = None,
+) -> AsyncIterator[Upload]:
+    """Stream the parts of a capture to disk; they are gone when the endpoint has returned.
+
+    A finished resumable upload that takes a part's place is gone only when the capture is sealed.
+    """
+    given = {name: id_ for name, id_ in (("frames", frames_upload), ("heatmaps", heatmaps_upload)) if id_ is not None}
+    limits = {"labels": settings.max_labels_bytes}
+    if not given:
+        limits |= {"frames": settings.max_upload_bytes, "heatmaps": settings.max_upload_bytes}
+    async with claimed(uploads, owner, given) as before, receive(request, settings, limits, before) as upload:
         yield upload
 
 
