@@ -29,9 +29,10 @@ class Checkpoint:
     or where a method knows none, the factors ``left`` [P, 4096, r] and ``right`` [P, r, 4096]. ``R`` [V, 3, 3] and
     ``t`` [V, 3] are the extrinsics to triangulate with (``repaired`` tells whether the labels moved them); ``project``
     whether 2D joints are the projections of the joints in space; ω_base travels along, so that a checkpoint keeps
-    working when the service ships a newer one. ``limbs`` [L], in the rig's unit and the order of its skeleton's limbs,
-    are lengths that help to triangulate (models.body), NaN where unknown; without them joints are triangulated one by
-    one.
+    working when the service ships a newer one. ``alone`` are the ids of cameras that fusing only harms and that fall
+    back to their own heatmaps (models.fallback). ``limbs`` [L], in the rig's unit and the order of its skeleton's
+    limbs, are lengths that help to triangulate (models.body), NaN where unknown; without them joints are triangulated
+    one by one.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Checkpoint:
     left: NDArray[np.float16] | None = None
     right: NDArray[np.float16] | None = None
     limbs: NDArray[np.float64] | None = None
+    alone: tuple[str, ...] = ()
 
     def weights(self) -> NDArray[np.float32] | list[LowRank]:
         """The weights of all pairs, as models.fusion.Fuser takes them."""
@@ -75,6 +77,7 @@ class Checkpoint:
             "digests": {"rig": self.rig_digest, "capture": self.capture_digest, "omega_base": self.omega.digest},
             "repaired_cameras": self.repaired,
             "project_joints": self.project,
+            "cameras_alone": list(self.alone),
             "pooling": self.omega.pooling,
             "lineage": self.lineage,
             "metrics": self.metrics,
@@ -131,6 +134,7 @@ class Checkpoint:
             left=tensors.get("left"),
             right=tensors.get("right"),
             limbs=tensors.get("limbs"),
+            alone=tuple(manifest.get("cameras_alone", ())),
             **{name: tensors[name] for name in ("gains", "R", "t")},
         )
 

@@ -12,6 +12,7 @@ peaks other views agree with, and in the second each source counts only as far a
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -135,6 +136,13 @@ class Fuser:
     def follows(self) -> bool:
         """Whether it can be carried to crops: dense weights cannot."""
         return not any(isinstance(weights, LowRank) for weights in self._weights)
+
+    def weighing(self, gains: NDArray[np.floating]) -> "Fuser":
+        """The same weights with other gains γ [P]; the tables are shared."""
+        other = copy(self)
+        other.__dict__.pop("_lookups", None)
+        other._gains = np.asarray(gains, np.float32)
+        return other
 
     def carried(self, crops: Array) -> "Fuser":
         """The same fusion between crops of the views, ``crops`` [V, 3, 3] mapping crop to view pixels; for one use."""

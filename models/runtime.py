@@ -38,13 +38,15 @@ class Manner:
     nothing is an echo of the others, and must not be counted as one more witness. ``project``: the 2D joints are the
     projections of the joint in space, where there is one, and the fused peaks elsewhere. ``limbs`` [L], lengths in the
     rig's unit and the order of the skeleton's: robust triangulation places all joints of a body together
-    (models.body). ``doubt`` scales the measurements' covariance (models.uncertainty).
+    (models.body). ``doubt`` scales the measurements' covariance (models.uncertainty). Views ``alone``, by index, are those
+    that fusing only harms: their 2D joints are the peaks of their own heatmaps; they bear no witness in space.
     """
 
     measure: bool = False
     project: bool = False
     limbs: Array | None = None
     doubt: float = 1.0
+    alone: tuple[int, ...] = ()
 
 
 class Engine:
@@ -53,7 +55,7 @@ class Engine:
     def __init__(self, sent: Rig, cameras: Rig, fuser: Fuser | None, manner: Manner | None = None) -> None:
         self.rig, self.cameras, self.fuser = sent, cameras, fuser
         self.manner = manner or Manner()
-        self._body = self._known_body()
+        self._body, self._heard = self._known_body(), ~np.isin(np.arange(len(sent.cameras)), self.manner.alone)
         self._projections = cameras.projections()
         self._tolerance = Tolerance(self._projections, np.stack([np.eye(3)] * len(sent.cameras)))
         self._pixel = np.array(
@@ -81,7 +83,8 @@ class Engine:
         cameras = checkpoint.rig(rig)
         fuser = Fuser(checkpoint.omega, rig.pairs, checkpoint.weights(), checkpoint.gains, len(rig.cameras))
         doubt = float(checkpoint.lineage.get("doubt", 1.0))
-        return cls(rig, cameras, fuser, Manner(True, checkpoint.project, checkpoint.limbs, doubt))
+        alone = tuple(rig.camera_index(camera) for camera in checkpoint.alone)
+        return cls(rig, cameras, fuser, Manner(True, checkpoint.project, checkpoint.limbs, doubt, alone))
 
     def reading(self, *, project: bool, limbs: Array | None = None) -> "Engine":
         """The same fusion, read in another manner."""
@@ -131,10 +134,11 @@ class Engine:
             if len(fused) and self.fuser is not None:
                 fused[start : start + _CHUNK] = some
         peaks, height, measured, trust, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
-        points = self._triangulate((fused, heatmaps), measured, np.maximum(trust, 0), triangulation)
+        seen, trust = self._witnesses(heatmaps, np.maximum(trust, 0))
+        points = self._triangulate((fused, seen), measured, trust, triangulation)
         if triangulation == "robust" and self._body is not None and len(heatmaps):
-            points = self._as_body(self._body, heatmaps, peaks, points)
-        points = self._with_covariance(points, np.maximum(trust, 0), moments, triangulation)
+            points = self._as_body(self._body, seen, peaks, points)
+        points = self._with_covariance(points, trust, moments, triangulation)
         return self._result(fused if keep else fused[:0], peaks, height, points)
 
     def _room(self, heatmaps: NDArray[np.floating], *, keep: bool) -> NDArray[np.float32]:
@@ -149,6 +153,11 @@ class Engine:
         peaks, height = decode(fused)
         own = decode_near(heatmaps, peaks, _OWN_REACH_PX) if self.manner.measure else (peaks, height)
         return fused, peaks, height, *own, spread(heatmaps, own[0])
+
+    def _witnesses(self, heatmaps: NDArray[np.floating], trust: Array) -> tuple[NDArray[np.floating], Array]:
+        """The heatmaps, and the trust in their peaks, zero for views that bear no witness in space."""
+        heard = self._heard[:, None, None, None]
+        return (heatmaps * heard, trust * heard[..., 0, 0]) if self.manner.alone else (heatmaps, trust)
 
     def warped(self, heatmaps: NDArray[np.floating], target: int) -> NDArray[np.float32]:
         """What each other view says about a target view [F, V, J, 64, 64]; zeros without fusion."""
@@ -210,18 +219,14 @@ class Engine:
         inliers = residual <= INLIER_PX
         return replace(robust, points=points, residual_px=residual, inliers=inliers)
 
-    def _projected(self, points: Triangulation, peaks: Array) -> Array:
-        """The joints in space as the views see them [F, V, J, 2], NaN where there are none."""
-        frames, views, joints = peaks.shape[:3]
-        return geometry.project(self._projections, points.points).reshape(frames, joints, views, 2).swapaxes(1, 2)
-
     def _joints(self, points: Triangulation, peaks: Array, height: Array) -> tuple[Array, NDArray[np.bool_]]:
         """The 2D joints [F, V, J, 2], and which of them were found: a heatmap without any peak shows none."""
         found = height > 0
         if not self.manner.project:
             return peaks, found
-        seen = self._projected(points, peaks)
-        known = np.isfinite(seen)
+        frames, views, joints = peaks.shape[:3]
+        seen = geometry.project(self._projections, points.points).reshape(frames, joints, views, 2).swapaxes(1, 2)
+        known = np.isfinite(seen) & self._heard[:, None, None]
         return np.where(known, seen, peaks), found | known.all(-1)
 
     def _result(self, fused: NDArray[np.float32], peaks: Array, height: Array, points: Triangulation) -> Poses:
