@@ -38,8 +38,8 @@ class Manner:
     nothing is an echo of the others, and must not be counted as one more witness. ``project``: the 2D joints are the
     projections of the joint in space, where there is one, and the fused peaks elsewhere. ``limbs`` [L], lengths in the
     rig's unit and the order of the skeleton's: robust triangulation places all joints of a body together
-    (models.body). ``doubt`` scales the measurements' covariance (models.uncertainty). Views ``alone``, by index, are those
-    that fusing only harms: their 2D joints are the peaks of their own heatmaps; they bear no witness in space.
+    (models.body). ``doubt`` scales the measurements' covariance (models.uncertainty). Of views
+    ``alone``, by index, which fusing only harms, the own heatmaps' peaks are the 2D joints; in space they count not.
     """
 
     measure: bool = False
