@@ -49,8 +49,18 @@ class Settings(BaseSettings):
     backbone_manifest: Path | None = None
     engine_cache: int = Field(default=8, ge=1, description="loaded checkpoints kept in memory")
     engine_cache_bytes: ByteSize = ByteSize(GIBIBYTE)
+    pinned_rigs: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="whose engines always stay loaded")
+    activation_poll_s: float = Field(default=1.0, gt=0, description="between two looks for newly active checkpoints")
 
     pose_concurrency: int = Field(default_factory=usable_cores, ge=1, description="at the same time")
+    pose_queue: int = Field(default=32, ge=1, description="pose requests that may wait; others are answered 503")
+    pose_batch: int = Field(default=8, ge=1, description="frames of waiting requests computed together; 1 is none")
+    pose_memory: ByteSize = ByteSize(2 * GIBIBYTE)
+    pose_upload_bytes: ByteSize = ByteSize(16 * GIBIBYTE)
+    live_connections: int = Field(default=16, ge=0, description="streams of live frames at the same time")
+    live_queue: int = Field(default=2, ge=1, description="frames of a stream that wait; then the oldest is dropped")
+    live_message_bytes: ByteSize = ByteSize(32 * MEBIBYTE)
+    live_idle_s: float = Field(default=60.0, gt=0, description="without a frame, until a stream is closed")
     capture_concurrency: int = Field(default=2, ge=1, description="captures checked at the same time")
 
     max_json_bytes: ByteSize = ByteSize(4 * MEBIBYTE)
@@ -68,14 +78,14 @@ class Settings(BaseSettings):
     uploads_total_bytes: ByteSize = ByteSize(64 * GIBIBYTE)
 
     drain_s: float = Field(default=20.0, gt=0, description="for what is under way when the API is to end")
-    min_free_bytes: ByteSize = ByteSize(GIBIBYTE)
+    min_free_bytes: ByteSize = Field(default=ByteSize(256 * MEBIBYTE), description="on the disks; less is not ready")
 
     lease_s: float = Field(default=60.0, gt=0)
     heartbeat_s: float = Field(default=10.0, gt=0)
     sweep_s: float = Field(default=15.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
 
-    @field_validator("api_keys", "trusted_keys", mode="before")
+    @field_validator("api_keys", "trusted_keys", "pinned_rigs", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         if isinstance(value, str):
