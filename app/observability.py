@@ -5,42 +5,84 @@ import re
 import secrets
 import sys
 import time
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import EventDict, WrappedLogger
 
+from app import tracing
 from app.metrics import Metrics
 from app.problems import problem_response
+from app.redaction import redact
 
 log = structlog.get_logger("app.request")
 
 REQUEST_ID = "X-Request-ID"
 _ACCEPTABLE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_QUIET = {"/healthz", "/readyz", "/metrics"}
+_LONGEST_PATH = 200
+
+
+@dataclass
+class _Request:
+    """What is known of the request at hand; one object for all the threads that work on it."""
+
+    scope: Scope
+    told: dict[str, Any] = field(default_factory=dict)
+    status: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+    def facts(self) -> dict[str, Any]:
+        """The names of what the request is about, and whose it is; never what it carries."""
+        ids = self.scope.get("path_params", {}).items()
+        principal = self.scope.get("state", {}).get("principal")
+        return {
+            **{name.removesuffix("_id"): str(value)[:64] for name, value in ids if name.endswith("_id")},
+            **({"key": principal.key_id} if principal is not None else {}),
+            **({"trace_id": trace_id} if (trace_id := tracing.trace_id()) else {}),
+            **self.told,
+        }
+
+
+_current: ContextVar[_Request | None] = ContextVar("request", default=None)
+
+
+def tell(**facts: str | int | float) -> None:
+    """Have every further line of this request say this too, such as ``adaptation=…``."""
+    if request := _current.get():
+        request.told.update(facts)
+
+
+def _add_facts(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    request = _current.get()
+    return event if request is None else {**request.facts(), **event}
+
+
 _COMMON: list[Any] = [
     structlog.contextvars.merge_contextvars,
+    _add_facts,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
-_QUIET = {"/healthz", "/readyz", "/metrics"}
 
 
 def configure_logging(log_format: str) -> None:
     """Send structured logs to standard output, as JSON lines or for a console; does nothing when already set up."""
     if not structlog.is_configured():
-        structlog.configure(processors=[*_COMMON, structlog.processors.format_exc_info, _renderer(log_format)])
+        structlog.configure(processors=[*_COMMON, *_finish(log_format)])
 
 
 def configure_standard_logging(log_format: str) -> None:
     """Send what uvicorn, Celery and other libraries log to the same place in the same form; for a whole process."""
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_COMMON, structlog.stdlib.add_logger_name],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            _renderer(log_format),
-        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_finish(log_format)],
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
@@ -48,8 +90,10 @@ def configure_standard_logging(log_format: str) -> None:
     logging.captureWarnings(True)
 
 
-def _renderer(log_format: str) -> Any:
-    return structlog.dev.ConsoleRenderer() if log_format == "console" else structlog.processors.JSONRenderer()
+def _finish(log_format: str) -> list[Any]:
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = console if log_format == "console" else structlog.processors.JSONRenderer()
+    return [structlog.processors.format_exc_info, redact, renderer]
 
 
 def _template(scope: Scope) -> str:
@@ -68,41 +112,63 @@ class RequestContext:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
+        """Serve one request or WebSocket."""
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = given if _ACCEPTABLE_ID.fullmatch(given) else secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        await self._serve(scope, receive, send, request_id)
+        request = _Request(scope)
+        token = _current.set(request)
+        try:
+            await self._serve(request, receive, send, request_id)
+        finally:
+            self._record(request)
+            _current.reset(token)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        status = 0
-        started = time.perf_counter()
+    async def _serve(self, request: _Request, receive: Receive, send: Send, request_id: str) -> None:
+        async def receive_counted() -> Message:
+            message = await receive()
+            request.bytes_in += _size(message)
+            return message
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+        async def send_counted(message: Message) -> None:
+            if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+                request.status = message["status"]
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            elif message["type"] == "websocket.accept":
+                request.status = 101
+            request.bytes_out += _size(message)
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(request.scope, receive_counted, send_counted)
         except Exception:
-            log.exception("request_crashed", method=scope["method"], path=scope["path"])
-            if status:  # half an answer is out already: only a broken connection can tell the client
-                raise
+            log.exception("request_crashed", method=_method(request.scope), route=_template(request.scope))
+            if request.status or request.scope["type"] != "http":
+                raise  # half an answer is out already: only a broken connection can tell the client
             detail = f"Something went wrong inside the service. The log tells more under {request_id}."
-            await problem_response(500, "internal_error", detail)(scope, receive, send_with_id)
-        finally:
-            self._record(scope, status, time.perf_counter() - started)
+            await problem_response(500, "internal_error", detail)(request.scope, receive, send_counted)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, request: _Request) -> None:
+        scope, seconds = request.scope, time.perf_counter() - request.started
         route = _template(scope)
-        self._metrics.observe_request(scope["method"], route, status, seconds)
-        if route not in _QUIET:
-            milliseconds = round(seconds * 1000, 1)
-            log.info("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+        if scope["type"] == "http":  # a WebSocket lives as long as its client likes
+            self._metrics.observe_request(scope["method"], route, request.status, seconds)
+        if route in _QUIET:
+            return
+        sizes = {"bytes_in": request.bytes_in, "bytes_out": request.bytes_out}
+        where = {"path": scope["path"][:_LONGEST_PATH]} if route == "unmatched" else {}
+        line = {"method": _method(scope), "route": route, **where, "status": request.status, **sizes}
+        log.info("request", **line, ms=round(seconds * 1000, 1))
+
+
+def _method(scope: Scope) -> str:
+    return str(scope.get("method", "WEBSOCKET"))
+
+
+def _size(message: Message) -> int:
+    text = message.get("text")
+    return len(message.get("body") or message.get("bytes") or b"") + (len(text) if text else 0)
