@@ -1,74 +1,101 @@
-"""API keys: a bearer token for programs, HTTP Basic with the key as password for the dashboard in a browser."""
+"""The door: who asks, and whether they may. A bearer token for programs, HTTP Basic for a browser's pages.
+
+Every request of the API passes here, and the scope it needs is decided here: looking needs ``read``, everything else
+``write``, and what a route marks with ADMIN needs ``admin``.
+"""
 
 import base64
 import binascii
-import hashlib
-import hmac
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-import structlog
-from fastapi import Depends, Request
+from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
 
-from app.errors import Forbidden, MisconfiguredService, Unauthorized
-from app.settings import LOOPBACK_HOSTS, Settings
+from app.access.keyring import KeyRing
+from app.access.keys import PREFIX
+from app.access.principal import LOCAL, Principal, Scope
+from app.errors import Forbidden, Unauthorized
+from app.settings import LOOPBACK_HOSTS
 
-log = structlog.get_logger(__name__)
-
-MIN_KEY_LENGTH = 16
+ADMIN: dict[str, Any] = {"x-rigfuse-scope": Scope.ADMIN.value}
+"""The mark of a route that needs ``admin``: ``openapi_extra=ADMIN``, so that the description tells it too."""
+_SCOPE_MARK = "x-rigfuse-scope"
 _ASK_BROWSER = 'Basic realm="RigFuse, an API key as the password", charset="UTF-8"'
-_bearer = HTTPBearer(auto_error=False, description="an API key from RIGFUSE_API_KEYS")
+_LOOKING = {"GET", "HEAD"}
 
 
-class ApiKeys:
-    """The keys of a deployment, kept only as hashes; raises MisconfiguredService where keys are needed."""
+class _Bearer(HTTPBearer):
+    """FastAPI's bearer scheme, also for the opening of a WebSocket."""
 
-    def __init__(self, settings: Settings) -> None:
-        keys = [key.get_secret_value() for key in settings.api_keys]
-        self._hashes = tuple(_hash(key) for key in keys)
-        if not keys:
-            _check_may_run_open(settings)
-        elif any(len(key) < MIN_KEY_LENGTH for key in keys):
-            raise MisconfiguredService(
-                f"Every API key needs at least {MIN_KEY_LENGTH} characters.", at="RIGFUSE_API_KEYS"
-            )
+    async def __call__(self, connection: HTTPConnection) -> HTTPAuthorizationCredentials | None:
+        scheme, _, value = connection.headers.get("authorization", "").partition(" ")
+        is_bearer = scheme.lower() == "bearer" and value
+        return HTTPAuthorizationCredentials(scheme=scheme, credentials=value.strip()) if is_bearer else None
 
-    @property
-    def required(self) -> bool:
-        """Whether requests need a key."""
-        return bool(self._hashes)
 
-    def accepts(self, key: str) -> bool:
-        """Whether ``key`` is one of ours, in a time that does not tell how near it was."""
-        given = _hash(key)
-        return max((hmac.compare_digest(given, known) for known in self._hashes), default=False)  # all are compared
+_bearer = _Bearer(auto_error=False, description="an API key: of POST /v1/keys, or of RIGFUSE_API_KEYS")
 
 
 def require_key(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> None:
-    """Let a request pass that has a valid key, or that comes from this machine where none is needed."""
-    keys: ApiKeys = request.app.state.api_keys
-    if not keys.required:
-        _check_local(request)
-    elif credentials is None or not keys.accepts(credentials.credentials):
+    connection: HTTPConnection, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Principal:
+    """Let a request pass whose key has the scope, or that comes from this machine where no key is needed."""
+    key = credentials.credentials if credentials is not None else ""
+    principal = _identify(connection, key)
+    if principal is None:
         raise Unauthorized("Send a valid API key: Authorization: Bearer <key>.", at="header.authorization")
+    return _admit(connection, principal)
 
 
-def require_key_in_browser(request: Request) -> None:
+def require_key_in_browser(connection: HTTPConnection) -> Principal:
     """The same for a page: a browser asks its user for the key, as the password of HTTP Basic."""
-    keys: ApiKeys = request.app.state.api_keys
-    if not keys.required:
-        _check_local(request)
-        return
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    scheme, _, value = connection.headers.get("authorization", "").partition(" ")
     key = value if scheme.lower() == "bearer" else _basic_password(value) if scheme.lower() == "basic" else ""
-    if not keys.accepts(key):
+    principal = _identify(connection, key)
+    if principal is None:
         raise Unauthorized("Enter an API key as the password.", at="header.authorization", challenge=_ASK_BROWSER)
+    return _admit(connection, principal)
 
 
-def _hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+def require_operator(principal: Annotated[Principal, Depends(require_key)]) -> Principal:
+    """Let pass who may know of the deployment as a whole: a studio's key may not."""
+    if principal.studio:
+        raise Forbidden("This tells of all studios; use a key that belongs to none.", at="header.authorization")
+    return principal
+
+
+def caller(connection: HTTPConnection) -> Principal:
+    """Who asks, as the door found; a route without a door gets no answer here, and so no session either."""
+    principal = getattr(connection.state, "principal", None)
+    if not isinstance(principal, Principal):
+        raise RuntimeError(f"{connection.scope['path']} asks on nobody's behalf: its route requires no key")  # noqa: TRY004
+    return principal
+
+
+def scope_of(route: object, method: str | None) -> Scope:
+    """The scope that a route needs; a WebSocket, which has no method, needs ``write``."""
+    marked = (getattr(route, "openapi_extra", None) or {}).get(_SCOPE_MARK)
+    return Scope(marked) if marked else Scope.READ if method in _LOOKING else Scope.WRITE
+
+
+def _identify(connection: HTTPConnection, key: str) -> Principal | None:
+    keys: KeyRing = connection.app.state.keys
+    if not keys.required:
+        _check_local(connection)
+    principal = keys.identify(key) if key else None
+    if principal is None and not keys.required and not key.startswith(PREFIX):
+        return LOCAL  # whatever a browser or client may have sent along; one of our own keys must be good, though
+    return principal
+
+
+def _admit(connection: HTTPConnection, principal: Principal) -> Principal:
+    needed = scope_of(connection.scope.get("route"), connection.scope.get("method"))
+    if not principal.may(needed):
+        raise Forbidden(f"The key {principal.name!r} lacks the scope {needed.value!r}.", at="header.authorization")
+    connection.state.principal = principal
+    return principal
 
 
 def _basic_password(value: str) -> str:
@@ -78,21 +105,15 @@ def _basic_password(value: str) -> str:
         return ""
 
 
-def _check_may_run_open(settings: Settings) -> None:
-    if settings.environment != "embedded" or not settings.is_loopback:
-        raise MisconfiguredService(
-            "Set RIGFUSE_API_KEYS: only the embedded service on a loopback address may run without keys "
-            f"(this one is {settings.environment} on {settings.host}).",
-            at="RIGFUSE_API_KEYS",
-        )
-    log.warning("no_api_keys", detail="Anyone on this machine may use the service; set RIGFUSE_API_KEYS to change it.")
-
-
-def _check_local(request: Request) -> None:
-    # Without keys, a page on the internet must not reach the service through its visitor's browser:
-    # neither under a name of its own that points here, nor by posting across sites.
-    host = (request.url.hostname or "").strip("[]")
+def _check_local(connection: HTTPConnection) -> None:
+    # Without keys, a page on the internet must not reach the service through its visitor's browser: neither under a
+    # name of its own that points here, nor by posting across sites, nor by a WebSocket, which no browser holds back.
+    host = (connection.url.hostname or "").strip("[]")
     if host not in LOOPBACK_HOSTS:
         raise Forbidden(f"Without API keys the service answers only as localhost, not as {host!r}.", at="header.host")
-    if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"} and request.method != "GET":
+    site = connection.headers.get("sec-fetch-site")
+    if site in {"cross-site", "same-site"} and connection.scope.get("method") != "GET":
         raise Forbidden("Without API keys, requests from other sites are refused.", at="header.sec-fetch-site")
+    origin = connection.headers.get("origin")
+    if connection.scope["type"] == "websocket" and origin and urlsplit(origin).hostname not in LOOPBACK_HOSTS:
+        raise Forbidden("Without API keys, WebSockets of other sites are refused.", at="header.origin")

@@ -1,5 +1,6 @@
 """The database: one engine, sessions that commit once at the edge, and what is to happen after a commit."""
 
+import copy
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.orm import Session, sessionmaker
+
+from app.access import tenancy
+from app.access.principal import SYSTEM, Principal, act_as
 
 log = structlog.get_logger(__name__)
 
@@ -32,11 +36,21 @@ class Database:
         reader = self.engine.execution_options(sqlite_begin="DEFERRED", postgresql_readonly=True)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._read_sessions = sessionmaker(reader, expire_on_commit=False)
+        self._principal = SYSTEM
+        for sessions in (self._sessions, self._read_sessions):
+            tenancy.watch(sessions)
+
+    def acting_as(self, principal: Principal) -> "Database":
+        """The same database as ``principal`` may see and change it: the rows of one studio, or all."""
+        bound = copy.copy(self)
+        bound._principal = principal
+        return bound
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """A session that commits when the block succeeds, rolls back when it raises."""
         with self._sessions() as session:
+            act_as(session, self._principal)
             yield session
             session.commit()
             _run_after_commit(session)
@@ -45,6 +59,7 @@ class Database:
     def read_session(self) -> Iterator[Session]:
         """A session for reading; on SQLite it takes no write lock."""
         with self._read_sessions() as session:
+            act_as(session, self._principal)
             yield session
 
     def ping(self) -> None:
@@ -95,10 +110,10 @@ def _create_engine(url: str) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         patience = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
-        return create_engine(parsed, pool_pre_ping=True, connect_args=patience)
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True, connect_args=patience)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed)
+    engine = create_engine(parsed, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

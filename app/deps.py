@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from sqlalchemy.orm import Session
+from starlette.requests import HTTPConnection
 
-from app.artifacts import ArtifactStore
+from app.artifacts import Artifacts
+from app.auth import caller
 from app.db import Database
 from app.errors import ServiceUnavailable
 from app.queue import JobQueue
@@ -14,31 +16,32 @@ from app.settings import Settings
 from models.backbone import Backbone
 
 
-def get_settings(request: Request) -> Settings:
+def get_settings(connection: HTTPConnection) -> Settings:
     """The settings that the application was made with."""
-    return request.app.state.settings
+    return connection.app.state.settings
 
 
-def get_database(request: Request) -> Database:
-    """The database, for an endpoint that opens its own short sessions."""
-    return request.app.state.db
+def get_database(connection: HTTPConnection) -> Database:
+    """The database as the caller may see it, for an endpoint that opens its own short sessions."""
+    database: Database = connection.app.state.db
+    return database.acting_as(caller(connection))
 
 
-def get_artifacts(request: Request) -> ArtifactStore:
+def get_artifacts(connection: HTTPConnection) -> Artifacts:
     """The artifact store."""
-    return request.app.state.artifacts
+    return connection.app.state.artifacts
 
 
-def get_queue(request: Request) -> JobQueue:
+def get_queue(connection: HTTPConnection) -> JobQueue:
     """The job queue."""
-    return request.app.state.queue
+    return connection.app.state.queue
 
 
-def get_backbone(request: Request) -> Callable[[], Backbone]:
+def get_backbone(connection: HTTPConnection) -> Callable[[], Backbone]:
     """A function that answers the backbone, for requests that may turn out to need none."""
 
     def backbone() -> Backbone:
-        loaded = request.app.state.backbone
+        loaded = connection.app.state.backbone
         if loaded is None:
             raise ServiceUnavailable("The backbone is not loaded yet.", at="weights", code="not_ready")
         return loaded
@@ -60,7 +63,7 @@ def get_read_session(database: Annotated[Database, Depends(get_database)]) -> It
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
-ArtifactsDep = Annotated[ArtifactStore, Depends(get_artifacts)]
+ArtifactsDep = Annotated[Artifacts, Depends(get_artifacts)]
 BackboneDep = Annotated[Callable[[], Backbone], Depends(get_backbone)]
 QueueDep = Annotated[JobQueue, Depends(get_queue)]
 # scope="function" ends the dependency, and so commits, before the response leaves.

@@ -1,19 +1,19 @@
 """Operations: does the process live, are all its parts there, and what do the counters say."""
 
-from collections.abc import Callable
 from typing import Annotated
 
-import structlog
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from app.auth import require_key
+from app.access.principal import Principal
+from app.auth import require_operator
 from app.errors import ServiceUnavailable
 from app.metrics import CONTENT_TYPE
 from app.problems import responses
-from models.weights import default_omega, load_omega
+from app.readiness import Readiness
+from models.weights import default_omega
 
-log = structlog.get_logger(__name__)
 router = APIRouter(tags=["operations"])
 
 
@@ -39,36 +39,28 @@ async def healthz() -> Alive:
 
 
 @router.get("/readyz", summary="Is everything there that serving needs?", responses=responses(503))
-def readyz(request: Request) -> Ready:
-    """Asks the database, the broker, the artifact store and the backbone; the problem names what does not answer."""
+async def readyz(request: Request) -> Ready:
+    """Asks all parts at once, each for two seconds at most; the problem names those that do not answer, and why."""
     state = request.app.state
-    checks: dict[str, Callable[[], object]] = {
-        "database": state.db.ping,
-        "broker": state.queue.ping,
-        "artifacts": state.artifacts.check_writable,
-        "weights": lambda: (state.backbone.digest, load_omega()),
-    }
-    missing = [name for name, check in checks.items() if not _answers(name, check)]
-    if missing:
-        raise ServiceUnavailable(f"These parts do not answer: {', '.join(missing)}.", at=missing[0], code="not_ready")
-    return Ready(parts=list(checks), backbone=state.backbone.digest, omega_base=default_omega().digest)
+    if state.draining.begun:
+        detail = "This process is about to end and takes no new work."
+        raise ServiceUnavailable(detail, code="draining", retry_after_s=2)
+    readiness: Readiness = state.readiness
+    faults = await readiness.faults()
+    if faults:
+        told = "; ".join(f"{part} ({fault})" for part, fault in faults.items())
+        detail = f"These parts do not answer as they should: {told}."
+        raise ServiceUnavailable(detail, at=next(iter(faults)), code="not_ready", retry_after_s=5)
+    return Ready(parts=readiness.parts, backbone=state.backbone.digest, omega_base=default_omega().digest)
 
 
 @router.get(
     "/metrics",
     summary="Metrics for Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}}, **responses(401)},
+    responses={200: {"content": {"text/plain": {}}}, **responses(401, 403)},
 )
-def metrics(request: Request, _key: Annotated[None, Depends(require_key)]) -> Response:
-    """Needs an API key where one is configured, as Prometheus can send one."""
-    return Response(request.app.state.metrics.render(), media_type=CONTENT_TYPE)
-
-
-def _answers(name: str, check: Callable[[], object]) -> bool:
-    try:
-        check()
-    except Exception as error:  # whatever a driver raises, the part does not answer
-        log.warning("not_ready", part=name, error=repr(error))
-        return False
-    return True
+async def metrics(request: Request, _operator: Annotated[Principal, Depends(require_operator)]) -> Response:
+    """Needs a key of no studio with the scope `read` where keys are needed, as Prometheus can send one."""
+    text = await to_thread.run_sync(request.app.state.metrics.render)
+    return Response(text, media_type=CONTENT_TYPE)

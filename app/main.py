@@ -7,19 +7,26 @@ import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI
 
-from app import auth, health, openapi, problems
+from app import auth, health, openapi, problems, readiness, tracing
+from app.access.keyring import KeyRing
 from app.adaptations.routes import router as adaptations
-from app.artifacts import ArtifactStore
+from app.artifact_stores import open_artifacts
 from app.captures.routes import router as captures
 from app.checkpoints.routes import router as checkpoints
 from app.dashboard.routes import router as dashboard
 from app.db import Database
+from app.draining import Draining, DrainingGate
 from app.limits import RequestLimits
 from app.metrics import Metrics
 from app.observability import RequestContext, configure_logging
 from app.poses.engines import Engines
 from app.poses.routes import router as poses
 from app.queue import JobQueue
+from app.redaction import conceal
+from app.resumable.protocol import TusHeaders
+from app.resumable.routes import router as uploads
+from app.resumable.routes import sweeping
+from app.resumable.store import UploadStore
 from app.rigs.cache import RigCache
 from app.rigs.routes import router as rigs
 from app.settings import Settings
@@ -39,19 +46,26 @@ Register a rig, upload about 50 labelled frames, start an adaptation, and ask fo
 def create_app(settings: Settings) -> FastAPI:
     """Put the service together; raises MisconfiguredService where it must not run with these settings."""
     configure_logging(settings.log_format)
-    api_keys = auth.ApiKeys(settings)
+    conceal(settings)
+    database = Database(settings.database_url)
+    keys = KeyRing(settings, database)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app = FastAPI(title="RigFuse", version=VERSION, description=DESCRIPTION, lifespan=_lifespan)
+    app = FastAPI(
+        title="RigFuse", version=VERSION, description=DESCRIPTION, lifespan=_lifespan, telemetry=tracing.of_requests()
+    )
     state = app.state
     state.settings = settings
-    state.api_keys = api_keys
-    state.db = Database(settings.database_url)
-    state.artifacts = ArtifactStore(settings.artifacts_url)
+    state.db = database
+    state.keys = keys
+    state.artifacts = open_artifacts(settings)
     state.queue = JobQueue(settings.broker_url)
+    state.resumable = UploadStore(settings)
     state.rigs = RigCache()
     state.engines = Engines(state.artifacts, settings.engine_cache, settings.engine_cache_bytes)
     state.metrics = Metrics(state.db)
     state.metrics.watch_engines(lambda: len(state.engines))
+    state.draining = Draining()
+    state.readiness = readiness.of_application(app)
     state.pose_slots = CapacityLimiter(settings.pose_concurrency)
     state.capture_slots = CapacityLimiter(settings.capture_concurrency)
     state.backbone = None  # loaded at start-up; until then only /healthz and what needs no images answers
@@ -59,17 +73,19 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     app.add_middleware(RequestLimits, settings=settings)
+    app.add_middleware(TusHeaders)
+    app.add_middleware(DrainingGate, draining=state.draining)
     app.add_middleware(RequestContext, metrics=state.metrics)
     return app
 
 
 def _add_routes(app: FastAPI) -> None:
-    for router in (rigs, captures, adaptations, checkpoints, poses):
+    for router in (rigs, captures, uploads, adaptations, checkpoints, poses):
         app.include_router(
             router,
             prefix="/v1",
             dependencies=[Depends(auth.require_key)],
-            responses=problems.responses(401, 404, 409, 422),
+            responses=problems.responses(401, 403, 404, 409, 422),
         )
     app.include_router(health.router)
     app.include_router(dashboard)
@@ -79,7 +95,9 @@ def _add_routes(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await to_thread.run_sync(prepare, app)
     log.info("started", database=app.state.settings.database_kind, device=app.state.settings.device)
-    yield
+    async with sweeping(app.state.resumable, app.state.settings.upload_expiry_s):
+        yield
+    app.state.readiness.close()
     app.state.db.dispose()
 
 
@@ -89,6 +107,7 @@ def prepare(app: FastAPI) -> None:
     if state.backbone is not None:
         return
     state.db.upgrade()
+    state.keys.check_start()
     forget_abandoned(state.settings)
     state.backbone = _load_backbone(state.settings)
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, PlainSerializer
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     if not text.isprintable():
         raise ValueError("it must not hold control characters")
     return text
@@ -22,8 +22,9 @@ def _multiline(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
-Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+Tag = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(printable)]
 Notes = Annotated[str, Field(max_length=10_000), AfterValidator(_multiline)]
 Time = Annotated[datetime, PlainSerializer(lambda moment: moment.isoformat().replace("+00:00", "Z"), when_used="json")]
+Studio = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9 ._-]*$")]
 Id = Annotated[str, Path(min_length=1, max_length=40)]

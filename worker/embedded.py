@@ -20,8 +20,9 @@ from pathlib import Path
 import httpx
 import structlog
 
+from app.access.keyring import KeyRing
+from app.artifact_stores import open_artifacts
 from app.artifacts import ArtifactStore
-from app.auth import ApiKeys
 from app.db import Database
 from app.doors import one_sentence
 from app.processes import python_module
@@ -76,7 +77,10 @@ def run(data_dir: Path, host: str, port: int) -> None:
 def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     settings = Settings(environment="embedded", data_dir=data_dir, host=host, port=port)
-    ApiKeys(settings)  # says that none are needed, or refuses before anything has been started
+    database = Database(settings.database_url)
+    database.upgrade()
+    KeyRing(settings, database).check_start()  # says that no keys are needed, or refuses before anything is started
+    database.dispose()
     environment = _environment(settings)
     if "broker_url" not in settings.model_fields_set:
         broker = EmbeddedBroker.choose()
@@ -84,12 +88,10 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
         _begin(children, _broker(broker, data_dir, environment))
     _await_broker(children, environment["RIGFUSE_BROKER_URL"])
     _forget_half_done(settings)
-    database = Database(settings.database_url)
-    database.upgrade()
-    database.dispose()
-    _begin(children, _python("worker", python_module("worker"), data_dir, environment, patience_s=20))
+    _begin(children, _python("worker", python_module("worker"), data_dir, environment, 20))
     command = python_module("app.cli", "api", "--fd", str(listener.fileno()))
-    _begin(children, _python("api", command, data_dir, environment, patience_s=10, descriptors=(listener.fileno(),)))
+    patience_s = settings.drain_s + 10
+    _begin(children, _python("api", command, data_dir, environment, patience_s, descriptors=(listener.fileno(),)))
     _await_ready(children, f"http://{_reachable(host)}:{port}/readyz")
     print(f"ready http://{_in_url(host)}:{port}", flush=True)  # noqa: T201 - the line that callers wait for
     while True:
@@ -101,8 +103,9 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
 def _forget_half_done(settings: Settings) -> None:
     """Remove what a power cut left of requests half-way: nothing else works in this data directory."""
     shutil.rmtree(settings.uploads_dir, ignore_errors=True)
-    store = ArtifactStore(settings.artifacts_url)
-    if store.root.is_relative_to(settings.data_dir):  # one that lies elsewhere may have other users
+    store = open_artifacts(settings)
+    # One that lies elsewhere may have other users.
+    if isinstance(store, ArtifactStore) and store.root.is_relative_to(settings.data_dir):
         store.forget_incoming()
 
 
@@ -142,8 +145,8 @@ def _python(
     command: list[str],
     data_dir: Path,
     environment: dict[str, str],
-    *,
     patience_s: float,
+    *,
     descriptors: tuple[int, ...] = (),
 ) -> Program:
     log_file = data_dir / f"logs/{name}.log"

@@ -17,6 +17,15 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True)
+class Allowance:
+    """How much a key may use; None where nothing bounds it."""
+
+    requests_per_minute: int | None = None
+    frames_per_day: int | None = None
+    stored_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class Principal:
     """The holder of a key; ``studio`` is the one whose rows it sees, and empty for all."""
 
@@ -24,6 +33,7 @@ class Principal:
     name: str
     scopes: frozenset[Scope]
     studio: str = ""
+    allowance: Allowance = Allowance()
 
     def may(self, scope: Scope) -> bool:
         """Whether the key has this scope."""
@@ -32,6 +42,12 @@ class Principal:
 
 SYSTEM = Principal("system", "the service itself", frozenset(Scope))
 """Who acts where nobody asked: workers, policies, and whoever runs a command on the machine."""
+
+ENVIRONMENT = Principal("env", "a key of RIGFUSE_API_KEYS", frozenset(Scope))
+"""The holder of any key that the settings name."""
+
+LOCAL = Principal("local", "anyone on this machine", frozenset(Scope))
+"""Whoever asks a service that runs without keys."""
 
 
 def act_as(session: Session, principal: Principal) -> None:

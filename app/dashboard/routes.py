@@ -1,7 +1,6 @@
 """The dashboard's page at ``/``; everything it needs is in the page itself."""
 
 from pathlib import Path
-from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
@@ -30,10 +29,8 @@ _HEADERS = {
 }
 
 
-@router.get("/")
-def dashboard(
-    request: Request, session: ReadSessionDep, _key: Annotated[None, Depends(require_key_in_browser)]
-) -> HTMLResponse:
+@router.get("/", dependencies=[Depends(require_key_in_browser)])
+def dashboard(request: Request, session: ReadSessionDep) -> HTMLResponse:
     """Rigs with their state and scores, and what is running."""
     context = {
         "rigs": repository.rig_cards(session),

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.wire import Name, Notes, Number, Tag, Time
+from app.wire import Name, Notes, Number, Studio, Tag, Time
 
 Vector3 = Annotated[list[Number], Field(min_length=3, max_length=3)]
 Matrix3 = Annotated[list[Vector3], Field(min_length=3, max_length=3)]
@@ -60,6 +60,7 @@ class RigIn(BaseModel):
     name: Name
     notes: Notes = ""
     tags: list[Tag] = Field(default=[], max_length=32)
+    studio: Studio = Field(default="", description="whose it is; a key of a studio need not say")
     joints: str = Field(max_length=64, examples=["coco17"])
     units: Literal["m", "cm", "mm"] = "m"
     cameras: list[CameraIn]
@@ -92,6 +93,7 @@ class RigOut(BaseModel):
     """A registered rig."""
 
     id: str
+    studio: str = Field(description="whose it is; empty where the deployment serves one studio only")
     name: str
     notes: str
     tags: list[str]

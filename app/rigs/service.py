@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.access.principal import acting
+from app.errors import Forbidden
 from app.rigs import repository
 from app.rigs.cache import RigCache
 from app.rigs.schemas import RigIn, RigOut, RigPatch, RigStatus
@@ -19,6 +21,7 @@ def register(session: Session, sent: RigIn) -> RigRow:
     rig = _build(sent)
     row = RigRow(
         id=new_id("rig"),
+        studio=_studio(session, sent.studio),
         name=sent.name,
         notes=sent.notes,
         tags=_unique(sent.tags),
@@ -83,6 +86,7 @@ def _describe(row: RigRow, rig: Rig, is_adapting: bool) -> RigOut:
         {
             **document,
             "id": row.id,
+            "studio": row.studio,
             "name": row.name,
             "notes": row.notes,
             "tags": row.tags,
@@ -97,6 +101,14 @@ def _describe(row: RigRow, rig: Rig, is_adapting: bool) -> RigOut:
             "archived_at": row.archived_at,
         }
     )
+
+
+def _studio(session: Session, asked: str) -> str:
+    """The caller's own studio; a caller of none may name one."""
+    own = acting(session).studio
+    if own and asked not in {"", own}:
+        raise Forbidden(f"Your key belongs to the studio {own!r}, and so do the rigs it registers.", at="studio")
+    return own or asked
 
 
 def _unique(tags: Sequence[str]) -> list[str]:

@@ -7,9 +7,11 @@ import pytest
 from pydantic import SecretStr
 from running import Service, serving
 
-from app.auth import ApiKeys
+from app.access.keyring import KeyRing
+from app.access.principal import ENVIRONMENT
+from app.db import Database
 from app.errors import MisconfiguredService
-from app.main import create_app
+from app.main import create_app, prepare
 from app.settings import Settings
 
 KEYS = ("first-key-of-the-studio", "second-key-of-the-studio")
@@ -89,12 +91,12 @@ def test_other_deployments_refuse_to_start_without_good_keys(
     make_settings: Callable[..., Settings], changed: dict[str, object]
 ) -> None:
     with pytest.raises(MisconfiguredService) as refused:
-        create_app(make_settings(**changed))
+        prepare(create_app(make_settings(**changed)))
     assert refused.value.at == "RIGFUSE_API_KEYS"
 
 
 def test_keys_are_not_kept_in_the_clear(settings: Settings) -> None:
-    keys = ApiKeys(settings.model_copy(update={"api_keys": (SecretStr(KEYS[0]),)}))
-    assert keys.accepts(KEYS[0])
-    assert not keys.accepts(KEYS[1])
+    keys = KeyRing(settings.model_copy(update={"api_keys": (SecretStr(KEYS[0]),)}), Database(settings.database_url))
+    assert keys.identify(KEYS[0]) == ENVIRONMENT
+    assert keys.identify(KEYS[1]) is None
     assert KEYS[0] not in repr(vars(keys))
