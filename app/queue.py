@@ -1,15 +1,33 @@
-"""Wakes the workers: a message is a task's name and an id, and the job's row is the truth."""
+"""Wakes the workers: a message is a task's name and an id, and the job's row is the truth.
 
+There is a queue for each priority. Workers empty them in the order of their names, and what a message wakes a worker
+for is the most urgent job in the database, whichever id it carries. So a job that is urgent runs next even where its
+message was lost, or came late.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import structlog
 from celery import Celery
-from kombu import Connection
+from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 TASK = "rigfuse.adapt"
+
+
+class Priority(StrEnum):
+    """Which jobs run first: those that a person waits for."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
 QUEUE = "rigfuse"
+QUEUES: Mapping[Priority, str] = {Priority.INTERACTIVE: QUEUE, Priority.BATCH: f"{QUEUE}.batch"}
+"""In the order in which workers empty them, which is also that of their names."""
 VISIBILITY_TIMEOUT_S = 900
 """How long the broker waits for a worker that took a message before another may have it.
 
@@ -38,13 +56,15 @@ class JobQueue:
             accept_content=["json"],
             task_ignore_result=True,
             task_default_queue=QUEUE,
+            task_queues=task_queues(),
             broker_transport_options=_NO_PATIENCE,
         )
 
-    def enqueue_adaptation(self, adaptation_id: str) -> bool:
+    def enqueue_adaptation(self, adaptation_id: str, priority: str = Priority.INTERACTIVE) -> bool:
         """Wake a worker for this job; False where the broker is down and the sweeper has to send it later."""
+        queue = QUEUES[Priority(priority)]
         try:
-            self._celery.send_task(TASK, args=[adaptation_id], retry=False, ignore_result=True)
+            self._celery.send_task(TASK, args=[adaptation_id], queue=queue, retry=False, ignore_result=True)
         except (OperationalError, RedisError, OSError) as error:
             log.warning("broker does not answer; the sweeper will send this job", id=adaptation_id, error=str(error))
             return False
@@ -53,7 +73,8 @@ class JobQueue:
     def waiting(self) -> int:
         """How many messages no worker has taken yet."""
         with self._celery.connection_for_write() as connection:
-            return int(_redis(connection).llen(QUEUE))
+            redis = _redis(connection)
+            return sum(int(redis.llen(name)) for name in QUEUES.values())
 
     def ping(self) -> None:
         """Raise where the broker does not answer."""
@@ -64,6 +85,11 @@ class JobQueue:
     def close(self) -> None:
         """Close the connections to the broker."""
         self._celery.close()
+
+
+def task_queues() -> list[Queue]:
+    """The queues as Celery wants them declared."""
+    return [Queue(name, routing_key=name) for name in QUEUES.values()]
 
 
 def _redis(connection: Connection) -> Any:

@@ -1,6 +1,10 @@
-"""Runs an adaptation: claim the row, load by id, let the engine compute, record the outcome once."""
+"""Runs an adaptation: claim the row, load by id, let the engine compute, record the outcome once.
 
-from collections.abc import Callable
+A message wakes a worker for the most urgent job, whichever it names: so an interactive job comes before all batch jobs
+however many messages were sent before its own, and one whose message was lost runs at the next occasion.
+"""
+
+from collections.abc import Callable, Mapping
 
 import structlog
 from sqlalchemy.orm import Session
@@ -22,43 +26,67 @@ log = structlog.get_logger()
 _IMAGES_SHARE = 0.5  # of an adaptation's time, where the backbone has to make the heatmaps first
 
 
-def run_adaptation(context: WorkerContext, adaptation_id: str) -> None:
-    """Run the adaptation to one of its ends; does nothing where it is not queued, so a message may come twice."""
+_LOOK_AT = 50  # queued jobs, the most urgent first: others may be faster at some of them
+
+
+def run_next(context: WorkerContext, adaptation_id: str) -> None:
+    """Run the most urgent job that is queued; ``adaptation_id`` is what the message names, for the log."""
+    with context.db.read_session() as session:
+        queued = leases.most_urgent(session, _LOOK_AT)
+    if not any(run_adaptation(context, urgent) for urgent in queued):
+        log.info("nothing to do", id=adaptation_id)
+
+
+def run_adaptation(context: WorkerContext, adaptation_id: str) -> bool:
+    """Run the adaptation to one of its ends; False where it is not queued, so a message may come twice."""
     with context.db.session() as session:
         claim = leases.claim(session, adaptation_id, context.owner, context.settings.lease_s)
     if claim is None:
-        log.info("nothing to claim", id=adaptation_id)
-        return
+        return False
     with telling(context.db, claim):
         log.info("adaptation claimed")
-        _run(context, claim)
+        with context.working_on(adaptation_id):
+            _run(context, claim)
+    return True
 
 
 def _run(context: WorkerContext, claim: Claim) -> None:
+    attempt = Attempt(context, claim)
+    spent = attempt.clock.seconds
     try:
-        with Attempt(context, claim) as attempt:
+        with attempt:
             checkpoint = _compute(context, claim, attempt)
             attempt.check()
-        checkpoint_id = _record(context, claim, checkpoint)
+            attempt.clock.enter("store")
+        checkpoint_id = _record(context, claim, checkpoint, attempt)
         log.info("adaptation succeeded", checkpoint=checkpoint_id)
     except Cancelled:
         log.info("adaptation cancelled")
-        _end(context, claim, lambda session: leases.cancel(session, claim))
+        _end(context, claim, lambda session: leases.cancel(session, claim, spent()))
     except LeaseLost:
         log.warning("lease lost; another worker has this adaptation, or none")
     except RigFuseError as error:
         log.warning("adaptation failed", code=error.code, detail=error.message)
         code, detail = error.code, error.message
-        _end(context, claim, lambda session: leases.fail(session, claim, code, detail))
+        _end(context, claim, lambda session: leases.fail(session, claim, code, detail, spent()))
     except (WorkerStopping, SystemExit, KeyboardInterrupt) as stop:
         log.info("adaptation given back")
-        _end(context, claim, lambda session: leases.give_back(session, claim), wake=True)
+        _end(context, claim, lambda session: leases.give_back(session, claim, spent()), wake=True)
         if not isinstance(stop, WorkerStopping):
             raise
     except Exception as error:
         log.exception("attempt failed")
-        reason, limit = f"{type(error).__name__}: {error}"[:500], context.settings.max_attempts
-        _end(context, claim, lambda session: leases.fail_attempt(session, claim, reason, limit), wake=True)
+        _fail_attempt(context, claim, error, spent())
+
+
+def _fail_attempt(context: WorkerContext, claim: Claim, error: Exception, seconds: Mapping[str, float]) -> None:
+    cause, limit = type(error).__name__, context.settings.max_attempts
+    reason = f"{cause}: {error}"[:500]
+
+    def end(session: Session) -> bool:
+        return leases.fail_attempt(session, claim, reason, limit, cause=cause, seconds=seconds)
+
+    _end(context, claim, end, wake=True)
 
 
 def _compute(context: WorkerContext, claim: Claim, attempt: Attempt) -> Checkpoint:
@@ -80,16 +108,18 @@ def _compute(context: WorkerContext, claim: Claim, attempt: Attempt) -> Checkpoi
     )
 
 
-def _record(context: WorkerContext, claim: Claim, checkpoint: Checkpoint) -> str:
+def _record(context: WorkerContext, claim: Claim, checkpoint: Checkpoint, attempt: Attempt) -> str:
     data = checkpoint.to_bytes()
     # The bytes first: an artifact that no row names is harmless, a row without its artifact is not.
+    sha256 = context.artifacts.put_bytes(data)
     result = Result(
-        artifact_sha256=context.artifacts.put_bytes(data),
+        artifact_sha256=sha256,
         size_bytes=len(data),
         manifest=checkpoint.manifest(),
         metrics=checkpoint.metrics,
         promoted=checkpoint.promoted,
         reason=str(checkpoint.metrics.get("reason", "")),
+        stage_seconds=attempt.clock.seconds(),
     )
     with context.db.session() as session:
         return finish.succeed(session, claim, result)
@@ -98,6 +128,7 @@ def _record(context: WorkerContext, claim: Claim, checkpoint: Checkpoint) -> str
 def _end(context: WorkerContext, claim: Claim, end: Callable[[Session], bool], *, wake: bool = False) -> None:
     with context.db.session() as session:
         ended = end(session)
+        job = session.get_one(AdaptationRow, claim.adaptation_id)
     if ended and wake:
         # A job that is not queued again ignores this.
-        context.queue.enqueue_adaptation(claim.adaptation_id)
+        context.queue.enqueue_adaptation(job.id, job.priority)

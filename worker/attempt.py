@@ -13,6 +13,7 @@ from app.adaptations import leases
 from app.adaptations.leases import Claim, LeaseLost
 from models.errors import Cancelled
 from worker.context import WorkerContext
+from worker.stageclock import StageClock
 
 REPORT_EVERY_S = 0.5
 _ETA_FROM = 0.02  # a remaining time read from less progress than this is noise
@@ -40,6 +41,7 @@ class Attempt:
         named = contextvars.copy_context()  # the thread's log lines tell whose they are
         self._heartbeat = threading.Thread(target=named.run, args=(self._keep,), name="heartbeat", daemon=True)
         self._stages = tracing.Stages()
+        self.clock = StageClock("load")
 
     def __enter__(self) -> "Attempt":
         self._heartbeat.start()
@@ -56,6 +58,7 @@ class Attempt:
         """Report progress, at most twice a second."""
         self.check()
         self._stages.enter(stage)
+        self.clock.enter(stage)
         now = time.monotonic()
         if now - self._reported < REPORT_EVERY_S:
             return

@@ -7,8 +7,8 @@ from celery import Celery
 from celery.apps import worker as celery_worker
 from celery.signals import worker_ready, worker_shutting_down
 
-from app.queue import QUEUE, TASK, VISIBILITY_TIMEOUT_S
-from worker.adapt import run_adaptation
+from app.queue import QUEUE, TASK, VISIBILITY_TIMEOUT_S, task_queues
+from worker.adapt import run_next
 from worker.context import WorkerContext
 from worker.sweeper import Sweeper
 
@@ -26,6 +26,7 @@ def create_celery(context: WorkerContext) -> Celery:
         accept_content=["json"],
         task_ignore_result=True,
         task_default_queue=QUEUE,
+        task_queues=task_queues(),
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
@@ -35,12 +36,13 @@ def create_celery(context: WorkerContext) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_S},
+        # Sorted by name, what waits in the queue of interactive jobs is taken before anything else.
+        broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT_S, "queue_order_strategy": "sorted"},
     )
 
     @celery.task(name=TASK)
     def adapt(adaptation_id: str) -> None:
-        run_adaptation(context, adaptation_id)
+        run_next(context, adaptation_id)
 
     _connect_signals(context)
     return celery

@@ -1,11 +1,13 @@
 """What a worker process works with, put together once."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from app.artifacts import ArtifactStore
+from app.artifact_stores import open_artifacts
+from app.artifacts import Artifacts
 from app.db import Database
 from app.queue import JobQueue
 from app.settings import Settings
@@ -18,17 +20,25 @@ Engine = Callable[..., Checkpoint]
 """``models.adaptation.adapt``, or another with its signature."""
 
 
+@dataclass
+class Busy:
+    """What the process is at, for its report; the engine's thread writes it and another one reads."""
+
+    adaptation_id: str | None = None
+
+
 @dataclass(frozen=True)
 class WorkerContext:
     """The stores, the queue, this process's name, and the wish to stop."""
 
     settings: Settings
     db: Database
-    artifacts: ArtifactStore
+    artifacts: Artifacts
     queue: JobQueue
     engine: Engine = adapt
     owner: str = field(default_factory=own_identity)
     stopping: threading.Event = field(default_factory=threading.Event)
+    busy: Busy = field(default_factory=Busy)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "WorkerContext":
@@ -36,9 +46,18 @@ class WorkerContext:
         return cls(
             settings=settings,
             db=Database(settings.database_url),
-            artifacts=ArtifactStore(settings.artifacts_url),
+            artifacts=open_artifacts(settings),
             queue=JobQueue(settings.broker_url),
         )
+
+    @contextmanager
+    def working_on(self, adaptation_id: str) -> Iterator[None]:
+        """Say what this process is at while the block runs."""
+        self.busy.adaptation_id = adaptation_id
+        try:
+            yield
+        finally:
+            self.busy.adaptation_id = None
 
     @cached_property
     def backbone(self) -> Backbone:

@@ -42,9 +42,9 @@ class Sweeper(threading.Thread):
 def sweep(context: WorkerContext) -> None:
     """Queue again what dead workers left running, and send what the broker does not have."""
     for adaptation_id, lease in _leases(context):
-        reason = _why_dead(lease)
-        if reason is not None:
-            _reclaim(context, adaptation_id, lease, reason)
+        why = _why_dead(lease)
+        if why is not None:
+            _reclaim(context, adaptation_id, lease, *why)
     _send_again(context)
 
 
@@ -56,15 +56,17 @@ def _leases(context: WorkerContext) -> list[tuple[str, Lease]]:
         return [(id_, Lease(owner, until)) for id_, owner, until in session.execute(query) if owner and until]
 
 
-def _why_dead(lease: Lease) -> str | None:
+def _why_dead(lease: Lease) -> tuple[str, str] | None:
+    """In words and in one word."""
     if is_dead(lease.owner):
-        return "The worker died."
-    return "The worker did not answer in time." if lease.expires_at <= utc_now() else None
+        return "The worker died.", "worker_died"
+    return ("The worker did not answer in time.", "worker_silent") if lease.expires_at <= utc_now() else None
 
 
-def _reclaim(context: WorkerContext, adaptation_id: str, lease: Lease, reason: str) -> None:
+def _reclaim(context: WorkerContext, adaptation_id: str, lease: Lease, reason: str, cause: str) -> None:
+    limit = context.settings.max_attempts
     with context.db.session() as session:
-        taken = leases.reclaim(session, adaptation_id, lease, reason, context.settings.max_attempts)
+        taken = leases.reclaim(session, adaptation_id, lease, reason, limit, cause=cause)
     if taken:
         log.warning("adaptation reclaimed", adaptation=adaptation_id, owner=lease.owner, reason=reason)
 
@@ -74,9 +76,13 @@ def _send_again(context: WorkerContext) -> None:
 
     While messages wait, the workers are busy and nothing is gained; and so messages cannot pile up.
     """
-    query = select(AdaptationRow.id).where(AdaptationRow.state == State.QUEUED).order_by(AdaptationRow.created_at)
+    query = (
+        select(AdaptationRow.id, AdaptationRow.priority)
+        .where(AdaptationRow.state == State.QUEUED)
+        .order_by(AdaptationRow.created_at)
+    )
     with context.db.read_session() as session:
-        queued = list(session.scalars(query.limit(_BATCH)))
+        queued = [(row.id, row.priority) for row in session.execute(query.limit(_BATCH))]
     if not queued:
         return
     try:
@@ -84,5 +90,5 @@ def _send_again(context: WorkerContext) -> None:
     except Exception as error:  # kombu and redis each have their own tree of errors for a broker that is away
         log.warning("broker does not answer", error=str(error))
         return
-    if waiting == 0 and all(context.queue.enqueue_adaptation(adaptation_id) for adaptation_id in queued):
+    if waiting == 0 and all(context.queue.enqueue_adaptation(id_, priority) for id_, priority in queued):
         log.info("queued adaptations sent", count=len(queued))

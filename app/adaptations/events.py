@@ -17,6 +17,7 @@ from app.db import Database
 from app.tables import AdaptationEventRow, AdaptationRow
 
 POLL_S = 0.3
+RECONNECT_MS = 1000
 KEEP_ALIVE_S = 15.0
 _BATCH = 500
 
@@ -30,11 +31,13 @@ class _News:
 async def stream(database: Database, adaptation_id: str, after: int) -> AsyncIterator[str]:
     """The events after the one numbered ``after``, as they come; ends after the last one of a finished adaptation."""
     spoken = time.monotonic()
+    preface = f"retry: {RECONNECT_MS}\n"  # with the first event: how soon a client that lost us is to come again
     while True:
         news = await run_in_threadpool(_read, database, adaptation_id, after)
         for event in news.events:
             after = event.id
-            yield _encode(event)
+            yield preface + _encode(event)
+            preface = ""
         if news.events:
             spoken = time.monotonic()
         elif news.finished:

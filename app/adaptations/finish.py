@@ -1,11 +1,13 @@
 """The end of an adaptation that succeeded: one transaction, so that it happens wholly, and once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app import totals
+from app.adaptations.attempts import Ending, Outcome
 from app.adaptations.leases import Claim, LeaseLost, holds
 from app.adaptations.states import State, move
 from app.checkpoints.activation import Action, activate, locked_rig
@@ -23,6 +25,7 @@ class Result:
     metrics: Mapping[str, Any]
     promoted: bool
     reason: str
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def succeed(session: Session, held: Claim, result: Result) -> str:
@@ -33,6 +36,8 @@ def succeed(session: Session, held: Claim, result: Result) -> str:
     """
     job = session.get_one(AdaptationRow, held.adaptation_id)
     checkpoint_id = new_id("ckp")
+    ending = Ending(Outcome.SUCCEEDED, seconds=result.stage_seconds)
+    told = ending.event(held.attempt)
     ended = move(
         session,
         job.id,
@@ -40,11 +45,12 @@ def succeed(session: Session, held: Claim, result: Result) -> str:
         State.SUCCEEDED,
         holds(held),
         AdaptationRow.cancel_requested.is_(False),
-        event={"stage": "done", "progress": 1.0, "checkpoint": checkpoint_id, "promoted": result.promoted},
+        event={"stage": "done", "progress": 1.0, "checkpoint": checkpoint_id, "promoted": result.promoted, **told},
         stage="done",
         progress=1.0,
         eta_s=0.0,
         metrics=dict(result.metrics),
+        stage_seconds=told.get("stage_seconds"),
         lease_owner=None,
         lease_expires_at=None,
         finished_at=utc_now(),
@@ -59,12 +65,20 @@ def succeed(session: Session, held: Claim, result: Result) -> str:
     rig = locked_rig(session, job.rig_id)
     if result.promoted and rig.archived_at is None:
         activate(session, rig, checkpoint_id, Action.PROMOTED)
+    _count(session, job, result.stage_seconds)
     return checkpoint_id
+
+
+def _count(session: Session, job: AdaptationRow, seconds: Mapping[str, float]) -> None:
+    waited = (job.started_at - job.created_at).total_seconds() if job.started_at else 0.0
+    stages = totals.observed(totals.STAGE_SECONDS, {"queued": max(0.0, waited), **seconds})
+    totals.add_all(session, {**stages, (totals.ATTEMPTS, Outcome.SUCCEEDED): 1})
 
 
 def _checkpoint_row(checkpoint_id: str, job: AdaptationRow, result: Result) -> CheckpointRow:
     return CheckpointRow(
         id=checkpoint_id,
+        studio=job.studio,
         rig_id=job.rig_id,
         adaptation_id=job.id,
         capture_id=job.capture_id,

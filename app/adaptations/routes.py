@@ -5,13 +5,16 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response, status
 from fastapi.responses import StreamingResponse
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.adaptations import events, service
+from app.adaptations.attempts import History, histories
 from app.adaptations.schemas import Adaptation, AdaptationRequest
 from app.adaptations.states import State
 from app.deps import DatabaseDep, QueueDep, ReadSessionDep, SessionDep
 from app.pagination import Page, PageDep, fetch_page
 from app.problems import responses
+from app.queue import Priority
 from app.tables import AdaptationRow
 from app.wire import Id
 
@@ -41,7 +44,7 @@ def create_adaptation(
     """Learn a fusion checkpoint for the rig from a capture, in the background."""
     row = service.create(session, queue, rig_id, request, idempotency_key)
     response.headers["Location"] = f"/v1/adaptations/{row.id}"
-    return Adaptation.of(row)
+    return _told(session, row)
 
 
 @router.get("/adaptations", summary="List adaptations", responses=responses(401, 422))
@@ -50,6 +53,7 @@ def list_adaptations(
     page: PageDep,
     state: Annotated[State | None, Query(description="only those in this state")] = None,
     rig: Annotated[str | None, Query(description="only those of this rig")] = None,
+    priority: Annotated[Priority | None, Query(description="only those of this priority")] = None,
 ) -> Page[Adaptation]:
     """Adaptations, the newest first."""
     statement = select(AdaptationRow)
@@ -57,14 +61,18 @@ def list_adaptations(
         statement = statement.where(AdaptationRow.state == state)
     if rig is not None:
         statement = statement.where(AdaptationRow.rig_id == rig)
+    if priority is not None:
+        statement = statement.where(AdaptationRow.priority == priority)
     rows, next_cursor = fetch_page(session, statement, page, table=AdaptationRow)
-    return Page[Adaptation](items=[Adaptation.of(row) for row in rows], next_cursor=next_cursor)
+    told = histories(session, [row.id for row in rows])
+    items = [Adaptation.of(row, told.get(row.id, History())) for row in rows]
+    return Page[Adaptation](items=items, next_cursor=next_cursor)
 
 
 @router.get("/adaptations/{adaptation_id}", summary="Read an adaptation", responses=responses(401, 404))
 def get_adaptation(adaptation_id: Id, session: ReadSessionDep) -> Adaptation:
     """How an adaptation stands, and when it has finished, what it measured."""
-    return Adaptation.of(service.find(session, adaptation_id))
+    return _told(session, service.find(session, adaptation_id))
 
 
 @router.post(
@@ -75,7 +83,27 @@ def get_adaptation(adaptation_id: Id, session: ReadSessionDep) -> Adaptation:
 )
 def cancel_adaptation(adaptation_id: Id, session: SessionDep) -> Adaptation:
     """Stop an adaptation: at once where it waits, at its next step where it runs."""
-    return Adaptation.of(service.cancel(session, adaptation_id))
+    return _told(session, service.cancel(session, adaptation_id))
+
+
+@router.post(
+    "/adaptations/{adaptation_id}/retry",
+    status_code=status.HTTP_202_ACCEPTED,
+    summary="Try an adaptation again",
+    responses=responses(401, 404, 409, 422),
+)
+def retry_adaptation(
+    adaptation_id: Id,
+    *,
+    response: Response,
+    session: SessionDep,
+    queue: QueueDep,
+    idempotency_key: IdempotencyKey = None,
+) -> Adaptation:
+    """Start a new adaptation with the request of one that failed or was cancelled; asking twice starts one."""
+    row = service.retry(session, queue, adaptation_id, idempotency_key)
+    response.headers["Location"] = f"/v1/adaptations/{row.id}"
+    return _told(session, row)
 
 
 @router.get(
@@ -105,3 +133,7 @@ def follow_adaptation(
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+def _told(session: Session, row: AdaptationRow) -> Adaptation:
+    return Adaptation.of(row, histories(session, [row.id]).get(row.id, History()))

@@ -4,12 +4,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.adaptations.attempts import Attempt, History, Outcome
 from app.adaptations.states import State
+from app.queue import Priority
 from app.tables import AdaptationRow
 from app.wire import Time
 from models.methods import DEFAULT_METHOD, described
 
 _METHODS, _OPTIONS = described()
+_PRIORITY = "`interactive` jobs run before all `batch` ones"
 
 
 class AdaptationRequest(BaseModel):
@@ -21,6 +24,7 @@ class AdaptationRequest(BaseModel):
     method: str = Field(default=DEFAULT_METHOD, max_length=40, description=f"how to adapt\n\n{_METHODS}")
     seed: int = Field(default=0, ge=0, lt=2**32, description="the same seed gives the same checkpoint")
     options: dict[str, Any] = Field(default_factory=dict, description=f"options of the method\n\n{_OPTIONS}")
+    priority: Priority = Field(default=Priority.INTERACTIVE, description=_PRIORITY)
 
 
 class AdaptationError(BaseModel):
@@ -28,6 +32,30 @@ class AdaptationError(BaseModel):
 
     code: str
     detail: str
+    cause: str | None = Field(default=None, description="where attempts ran out, what ended the last of them")
+
+
+class AttemptTold(BaseModel):
+    """One attempt at an adaptation: when, how it ended, and why."""
+
+    attempt: int
+    started_at: Time
+    ended_at: Time | None
+    outcome: Outcome | None = Field(description="null while it runs")
+    reason: str | None
+    stage_seconds: dict[str, float] = Field(description="the seconds that were spent in each stage")
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> "AttemptTold":
+        """The attempt as a client sees it."""
+        return cls(
+            attempt=attempt.attempt,
+            started_at=attempt.started_at,
+            ended_at=attempt.ended_at,
+            outcome=attempt.outcome,
+            reason=attempt.reason,
+            stage_seconds=dict(attempt.stage_seconds),
+        )
 
 
 class Adaptation(BaseModel):
@@ -39,6 +67,7 @@ class Adaptation(BaseModel):
     method: str
     seed: int
     options: dict[str, Any]
+    priority: Priority = Field(description=_PRIORITY)
     state: State
     stage: str
     progress: float = Field(ge=0, le=1)
@@ -48,12 +77,15 @@ class Adaptation(BaseModel):
     metrics: dict[str, Any] | None
     checkpoint: str | None
     error: AdaptationError | None
+    stage_seconds: dict[str, float] = Field(description="the seconds of each stage of the last attempt that told them")
+    attempts: list[AttemptTold] = Field(description="every attempt, and why it ended")
+    retry_of: str | None = Field(description="the adaptation that this one repeats")
     created_at: Time
     started_at: Time | None
     finished_at: Time | None
 
     @classmethod
-    def of(cls, row: AdaptationRow) -> "Adaptation":
+    def of(cls, row: AdaptationRow, history: History) -> "Adaptation":
         """The row as a client sees it."""
         return cls(
             id=row.id,
@@ -62,6 +94,7 @@ class Adaptation(BaseModel):
             method=row.method,
             seed=row.seed,
             options=row.options,
+            priority=Priority(row.priority),
             state=State(row.state),
             stage=row.stage,
             progress=row.progress,
@@ -71,6 +104,9 @@ class Adaptation(BaseModel):
             metrics=row.metrics,
             checkpoint=row.checkpoint_id,
             error=None if row.error is None else AdaptationError(**row.error),
+            stage_seconds=row.stage_seconds or {},
+            attempts=[AttemptTold.of(attempt) for attempt in history.attempts],
+            retry_of=history.retry_of,
             created_at=row.created_at,
             started_at=row.started_at,
             finished_at=row.finished_at,

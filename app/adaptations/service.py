@@ -10,30 +10,40 @@ from app.adaptations.schemas import AdaptationRequest
 from app.adaptations.states import FINISHED, State, change, move, record
 from app.db import after_commit
 from app.errors import Conflict, NotFound
-from app.queue import JobQueue
-from app.rigs.repository import get_usable_rig
+from app.queue import JobQueue, Priority
+from app.rigs.repository import get_rig, get_usable_rig
 from app.tables import AdaptationRow, CaptureRow, new_id, utc_now
 from models.methods import validate_options
 
 
 def create(
-    session: Session, queue: JobQueue, rig_id: str, request: AdaptationRequest, idempotency_key: str | None
+    session: Session,
+    queue: JobQueue,
+    rig_id: str,
+    request: AdaptationRequest,
+    idempotency_key: str | None,
+    *,
+    retry_of: str | None = None,
 ) -> AdaptationRow:
     """Queue an adaptation and wake a worker once it is committed.
 
-    The same ``idempotency_key`` with the same request answers the adaptation that it made the first time.
+    The same ``idempotency_key`` with the same request answers the adaptation that it made the first time. ``retry_of``
+    is the adaptation whose request this is.
     """
     validate_options(request.method, request.options)
-    if idempotency_key is not None and (earlier := _by_key(session, idempotency_key)):
+    studio = get_rig(session, rig_id).studio
+    if idempotency_key is not None and (earlier := _by_key(session, studio, idempotency_key)):
         return _same(earlier, rig_id, request)
     _check_rig_and_capture(session, rig_id, request.capture)
     row = AdaptationRow(
         id=new_id("ada"),
+        studio=studio,
         rig_id=rig_id,
         capture_id=request.capture,
         method=request.method,
         seed=request.seed,
         options=request.options,
+        priority=request.priority,
         state=State.QUEUED,
         idempotency_key=idempotency_key,
         request_id=str(get_contextvars().get("request_id", "")),
@@ -43,13 +53,36 @@ def create(
         with session.begin_nested():
             session.add(row)
     except IntegrityError:
-        earlier = _by_key(session, idempotency_key) if idempotency_key is not None else None
+        earlier = _by_key(session, studio, idempotency_key) if idempotency_key is not None else None
         if earlier is None:
             raise
         return _same(earlier, rig_id, request)
-    record(session, row.id, State.QUEUED, {"state": State.QUEUED, "stage": "queued", "progress": 0.0})
-    after_commit(session, lambda: queue.enqueue_adaptation(row.id))
+    lineage = {} if retry_of is None else {"retry_of": retry_of}
+    record(session, row.id, State.QUEUED, {"state": State.QUEUED, "stage": "queued", "progress": 0.0, **lineage})
+    after_commit(session, lambda: queue.enqueue_adaptation(row.id, row.priority))
     return row
+
+
+def retry(session: Session, queue: JobQueue, adaptation_id: str, idempotency_key: str | None) -> AdaptationRow:
+    """Ask again for what failed or was cancelled, as a new adaptation; asked twice it answers the same one.
+
+    Raises Conflict where the adaptation has not come to such an end. With an ``idempotency_key`` of its own it is
+    another retry of the same adaptation.
+    """
+    old = find(session, adaptation_id)
+    if old.state not in {State.FAILED, State.CANCELLED}:
+        raise Conflict(
+            f"Only an adaptation that failed or was cancelled can be tried again; this one is {old.state}.",
+            code="adaptation_not_retryable",
+        )
+    request = AdaptationRequest(
+        capture=old.capture_id,
+        method=old.method,
+        seed=old.seed,
+        options=old.options,
+        priority=Priority(old.priority),
+    )
+    return create(session, queue, old.rig_id, request, idempotency_key or f"retry of {old.id}", retry_of=old.id)
 
 
 def find(session: Session, adaptation_id: str) -> AdaptationRow:
@@ -81,13 +114,14 @@ def _ended(state: str) -> str:
     return "been cancelled" if state == State.CANCELLED else state
 
 
-def _by_key(session: Session, key: str) -> AdaptationRow | None:
-    return session.scalars(select(AdaptationRow).where(AdaptationRow.idempotency_key == key)).one_or_none()
+def _by_key(session: Session, studio: str, key: str) -> AdaptationRow | None:
+    query = select(AdaptationRow).where(AdaptationRow.studio == studio, AdaptationRow.idempotency_key == key)
+    return session.scalars(query).one_or_none()
 
 
 def _same(earlier: AdaptationRow, rig_id: str, request: AdaptationRequest) -> AdaptationRow:
-    then = (earlier.rig_id, earlier.capture_id, earlier.method, earlier.seed, earlier.options)
-    if then != (rig_id, request.capture, request.method, request.seed, request.options):
+    then = (earlier.rig_id, earlier.capture_id, earlier.method, earlier.seed, earlier.options, earlier.priority)
+    if then != (rig_id, request.capture, request.method, request.seed, request.options, request.priority):
         raise Conflict(
             "This Idempotency-Key came before with another request; use a new key for a new request.",
             at="header.idempotency-key",

@@ -184,15 +184,16 @@ def test_attempts_are_bounded_and_each_has_its_reason(database: Database) -> Non
         assert held is not None
         assert held.attempt == attempt
         with database.session() as session:
-            assert leases.fail_attempt(session, held, f"reason {attempt}", max_attempts=3)
+            assert leases.fail_attempt(session, held, f"reason {attempt}", max_attempts=3, cause="broken")
     row = get_job(database, job)
     assert row.state == State.FAILED
     assert row.error == {
         "code": "attempts_exhausted",
         "detail": "The adaptation failed 3 times. The last time: reason 3",
+        "cause": "broken",
     }
     reasons = [event.data["reason"] for event in events_of(database, job) if "reason" in event.data]
-    assert reasons == ["reason 1", "reason 2"]
+    assert reasons == ["reason 1", "reason 2", "reason 3"]
     assert claim(database, job) is None
 
 

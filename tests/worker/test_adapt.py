@@ -110,7 +110,8 @@ def test_a_domain_error_ends_the_job_at_once_and_is_told(context: WorkerContext,
     run_adaptation(replace(context, engine=engine), job)
     row = get_job(context.db, job)
     assert (row.state, row.attempt) == (State.FAILED, 1)
-    assert row.error == {"code": "insufficient_labels", "detail": "Only 3 frames are labelled."}
+    code = "insufficient_labels"
+    assert row.error == {"code": code, "detail": "Only 3 frames are labelled.", "cause": code}
     assert context.queue.waiting() == 0
 
 

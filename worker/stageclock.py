@@ -1,0 +1,23 @@
+"""How long each stage of an attempt took."""
+
+import time
+from collections import defaultdict
+
+
+class StageClock:
+    """Stages that follow one another; one that comes again goes on counting."""
+
+    def __init__(self, first: str) -> None:
+        self._stage, self._since = first, time.monotonic()
+        self._seconds: dict[str, float] = defaultdict(float)
+
+    def enter(self, stage: str) -> None:
+        """The stage that is at work from now on."""
+        now = time.monotonic()
+        self._seconds[self._stage] += now - self._since
+        self._stage, self._since = stage, now
+
+    def seconds(self) -> dict[str, float]:
+        """The seconds of each stage until now."""
+        self.enter(self._stage)
+        return dict(self._seconds)
