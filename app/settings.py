@@ -2,13 +2,15 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import ByteSize, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.processes import usable_cores
 
+_SECRETS = Path("/run/secrets")
+"""Where container engines put secrets: a file ``rigfuse_api_keys`` there is read as RIGFUSE_API_KEYS would be."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
@@ -17,11 +19,14 @@ GIBIBYTE = 1 << 30
 class Settings(BaseSettings):
     """Settings of one process; paths and addresses that are left empty follow from ``data_dir``."""
 
-    model_config = SettingsConfigDict(env_prefix="RIGFUSE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RIGFUSE_", extra="ignore", frozen=True, secrets_dir=_SECRETS if _SECRETS.is_dir() else None
+    )
 
     environment: Literal["embedded", "production"] = "production"
     data_dir: Path = Path(".rigfuse")
     database_url: str = ""
+    database_password: SecretStr = Field(default=SecretStr(""), description="put into a URL that names a user only")
     broker_url: str = "redis://127.0.0.1:6379/0"
     artifacts_url: str = ""
     host: str = "127.0.0.1"
@@ -49,7 +54,9 @@ class Settings(BaseSettings):
     backbone_manifest: Path | None = None
     engine_cache: int = Field(default=8, ge=1, description="loaded checkpoints kept in memory")
     engine_cache_bytes: ByteSize = ByteSize(GIBIBYTE)
-    pinned_rigs: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="whose engines always stay loaded")
+    pinned_rigs: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="whose engines always stay loaded"
+    )
     activation_poll_s: float = Field(default=1.0, gt=0, description="between two looks for newly active checkpoints")
 
     pose_concurrency: int = Field(default_factory=usable_cores, ge=1, description="at the same time")
@@ -102,6 +109,19 @@ class Settings(BaseSettings):
     def _name_the_driver(cls, value: str) -> str:
         scheme, separator, rest = value.partition("://")
         return f"postgresql+psycopg://{rest}" if separator and scheme in {"postgres", "postgresql"} else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _put_password_in(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("database_url") and values.get("database_password"):
+            password = values["database_password"]
+            plain = password.get_secret_value() if isinstance(password, SecretStr) else str(password)
+            parts = urlsplit(values["database_url"])
+            user, at, host = parts.netloc.rpartition("@")
+            if at and ":" not in user:
+                netloc = f"{user}:{quote(plain, safe='')}@{host}"
+                values["database_url"] = urlunsplit(parts._replace(netloc=netloc))
+        return values
 
     @model_validator(mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy import make_url
 
 from app.settings import Settings
 
@@ -30,6 +31,22 @@ def test_postgresql_is_reached_through_psycopg(scheme: str) -> None:
     settings = Settings(database_url=f"{scheme}://u:p@h/db")
     assert settings.database_url == "postgresql+psycopg://u:p@h/db"
     assert settings.database_kind == "postgresql"
+
+
+def test_secrets_come_from_files_where_a_container_engine_puts_them(tmp_path: Path) -> None:
+    (tmp_path / "rigfuse_api_keys").write_text("a-key-in-a-file-0123\n")
+    (tmp_path / "rigfuse_database_password").write_text("p@ss/w:rd?\n")
+    settings = Settings(database_url="postgresql://u@h:5432/db", _secrets_dir=tmp_path)  # type: ignore[call-arg]
+    assert [key.get_secret_value() for key in settings.api_keys] == ["a-key-in-a-file-0123"]
+    assert make_url(settings.database_url).password == "p@ss/w:rd?"  # noqa: S105 - a test's own
+    assert settings.database_url.endswith("@h:5432/db")
+    assert "p@ss" not in repr(settings.database_password)
+
+
+def test_a_password_in_the_url_stays(tmp_path: Path) -> None:
+    given = {"database_url": "postgresql://u:its-own@h/db", "database_password": "another"}
+    settings = Settings(data_dir=tmp_path, **given)
+    assert settings.database_url == "postgresql+psycopg://u:its-own@h/db"
 
 
 def test_sizes_may_be_written_with_units(monkeypatch: pytest.MonkeyPatch) -> None:
