@@ -16,6 +16,7 @@ class AdaptationRow(Base):
     __table_args__ = (
         Index(None, "created_at", "id"),
         Index(None, "state", "lease_expires_at"),
+        Index(None, "state", "priority", "created_at"),
         Index(None, "rig_id", "created_at"),
         UniqueConstraint("studio", "idempotency_key"),
     )

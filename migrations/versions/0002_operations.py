@@ -18,6 +18,7 @@ TIME = sa.DateTime(timezone=True)
 COUNTER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 OWNED = ("rigs", "captures", "adaptations", "checkpoints")
 INDEXES = {
+    "adaptations": [["state", "priority", "created_at"]],
     "rigs": [["studio", "created_at"]],
     "captures": [["labels_sha256"], ["source_sha256"]],
     "checkpoints": [["artifact_sha256"]],
