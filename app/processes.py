@@ -15,6 +15,14 @@ def python_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, *([] if from_here else ["-P"]), "-m", module, *arguments]
 
 
-def usable_cores() -> int:
-    """The cores this process may use, which in a container are fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The cores this process may use, which in a container are fewer than the machine has.
+
+    A container's limit is told as microseconds of computing in a period, and more threads than that would be throttled.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    try:
+        allowed, period = quota.read_text().split()
+        return min(cores, max(1, round(int(allowed) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max" in it
+        return cores
