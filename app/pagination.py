@@ -57,11 +57,13 @@ def fetch_page(
     rows: Sequence[Any] = session.scalars(statement).all()
     if len(rows) <= page.limit:
         return rows, None
-    return rows[: page.limit], _encode(rows[page.limit - 1])
+    last = rows[page.limit - 1]
+    return rows[: page.limit], encode_cursor(last.created_at, last.id)
 
 
-def _encode(row: Any) -> str:
-    text = json.dumps([row.created_at.isoformat(), row.id], separators=(",", ":"))
+def encode_cursor(moment: datetime, identifier: str) -> str:
+    """The cursor to what comes after the row of that time and id."""
+    text = json.dumps([moment.isoformat(), identifier], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -72,17 +74,18 @@ def _decode(cursor: str) -> tuple[datetime, str]:
         moment = datetime.fromisoformat(created_at)
         in_utc = moment.astimezone(UTC)
     except (ValueError, TypeError, OverflowError) as error:
-        raise _not_ours() from error
+        raise not_ours() from error
     if (
         moment.tzinfo is None
         or not isinstance(identifier, str)
         or not (identifier.isascii() and identifier.isprintable())
     ):
-        raise _not_ours()
+        raise not_ours()
     return in_utc, identifier
 
 
-def _not_ours() -> InvalidInput:
+def not_ours() -> InvalidInput:
+    """What is raised for a cursor that nobody gave out."""
     return InvalidInput(
         "The cursor is not one that this service gave out; start again without it.",
         at="query.cursor",
