@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from app import commands
+from app.access.commands import admin
 from app.doors import one_sentence
 from app.processes import python_module
 
@@ -67,6 +68,8 @@ def api(
     """Run the API alone, with the database, broker and artifact store of the RIGFUSE_… environment."""
     import uvicorn
 
+    from app import tracing
+    from app.draining import DrainingServer
     from app.main import create_app, prepare
     from app.observability import configure_standard_logging
     from app.settings import Settings
@@ -74,6 +77,7 @@ def api(
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = Settings(**given)  # type: ignore[arg-type]  # pydantic reads the rest from the environment
     configure_standard_logging(settings.log_format)
+    tracing.configure("rigfuse-api")
     application = create_app(settings)
     prepare(application)  # here, not in the server, so that what is missing is told in a sentence
     config = uvicorn.Config(
@@ -82,10 +86,12 @@ def api(
         port=settings.port,
         access_log=False,
         log_config=None,  # its lines go where ours go
-        timeout_graceful_shutdown=5,  # event streams would otherwise hold the end back
     )
     sockets = None if fd is None else [socket.socket(fileno=fd)]
-    uvicorn.Server(config).run(sockets=sockets)
+    try:
+        DrainingServer(config, application.state.draining, settings.drain_s).run(sockets=sockets)
+    finally:
+        tracing.shut_down()
 
 
 @app.command(rich_help_panel=SERVICE)
@@ -148,6 +154,7 @@ def benchmark(
 
 
 commands.install(app)
+app.add_typer(admin, name="admin", rich_help_panel=SERVICE)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from app import auth, health, openapi, problems, readiness, tracing
 from app.access.keyring import KeyRing
+from app.access.routes import router as access
 from app.adaptations.routes import router as adaptations
 from app.artifact_stores import open_artifacts
 from app.captures.routes import router as captures
@@ -19,8 +20,8 @@ from app.draining import Draining, DrainingGate
 from app.limits import RequestLimits
 from app.metrics import Metrics
 from app.observability import RequestContext, configure_logging
-from app.poses.engines import Engines
 from app.poses.routes import router as poses
+from app.poses.serving import Serving
 from app.queue import JobQueue
 from app.redaction import conceal
 from app.resumable.protocol import TusHeaders
@@ -61,12 +62,15 @@ def create_app(settings: Settings) -> FastAPI:
     state.queue = JobQueue(settings.broker_url)
     state.resumable = UploadStore(settings)
     state.rigs = RigCache()
-    state.engines = Engines(state.artifacts, settings.engine_cache, settings.engine_cache_bytes)
+    state.serving = Serving(settings, database, state.artifacts, state.rigs)
+    state.engines = state.serving.engines
     state.metrics = Metrics(state.db)
-    state.metrics.watch_engines(lambda: len(state.engines))
+    state.metrics.watch_engines(lambda: len(state.engines), lambda: state.engines.nbytes)
+    state.metrics.watch_disk(settings.data_dir, "data")
     state.draining = Draining()
+    state.metrics.watch_under_way(lambda: state.draining.under_way)
     state.readiness = readiness.of_application(app)
-    state.pose_slots = CapacityLimiter(settings.pose_concurrency)
+    state.metrics.watch_poses(lambda: state.serving.admission.waiting)
     state.capture_slots = CapacityLimiter(settings.capture_concurrency)
     state.backbone = None  # loaded at start-up; until then only /healthz and what needs no images answers
     _add_routes(app)
@@ -80,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _add_routes(app: FastAPI) -> None:
-    for router in (rigs, captures, uploads, adaptations, checkpoints, poses):
+    for router in (rigs, captures, uploads, adaptations, checkpoints, poses, access):
         app.include_router(
             router,
             prefix="/v1",
@@ -96,7 +100,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await to_thread.run_sync(prepare, app)
     log.info("started", database=app.state.settings.database_kind, device=app.state.settings.device)
     async with sweeping(app.state.resumable, app.state.settings.upload_expiry_s):
-        yield
+        with app.state.serving.attendant:
+            yield
     app.state.readiness.close()
     app.state.db.dispose()
 

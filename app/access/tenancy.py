@@ -13,6 +13,7 @@ from sqlalchemy.orm.util import LoaderCriteriaOption
 
 from app import tables
 from app.access.principal import acting
+from app.errors import Forbidden
 
 OWNED = (
     tables.RigRow,
@@ -43,6 +44,14 @@ def watch(sessions: sessionmaker[Session]) -> None:
     """Keep every session of ``sessions`` within the studio that it acts for."""
     event.listen(sessions, "do_orm_execute", _narrow)
     event.listen(sessions, "before_flush", _own)
+
+
+def studio_of_new(session: Session, asked: str) -> str:
+    """Whose a new row is: the caller's own studio, or the one it asks for where it has none; raises Forbidden."""
+    own = acting(session).studio
+    if own and asked not in {"", own}:
+        raise Forbidden(f"Your key belongs to the studio {own!r}, and so does all that it makes.", at="studio")
+    return own or asked
 
 
 def _narrow(execution: ORMExecuteState) -> None:
