@@ -3,7 +3,7 @@
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -13,7 +13,8 @@ Value = TypeVar("Value")
 class Cache(Generic[Key, Value]):
     """At most ``size`` values, and at most ``weight`` of what ``weigh`` says of them, but always the newest.
 
-    Whoever holds a value keeps it alive after it is forgotten here.
+    Pinned values do not count towards ``size`` and stay as long as the pinned alone are not too heavy; where they are,
+    the one of them used least recently goes too. Whoever holds a value keeps it alive after it is forgotten here.
     """
 
     def __init__(
@@ -21,11 +22,26 @@ class Cache(Generic[Key, Value]):
     ) -> None:
         self._size, self._weight, self._weigh = size, weight, weigh
         self._values: OrderedDict[Key, tuple[Value, float]] = OrderedDict()
+        self._pinned: frozenset[Key] = frozenset()
         self._making: set[Key] = set()
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._values
+
+    @property
+    def weight(self) -> float:
+        """What all values weigh together."""
+        with self._changed:
+            return self._total(self._values)
+
+    def keys(self) -> list[Key]:
+        """The keys of all values, the one used last at the end."""
+        with self._changed:
+            return list(self._values)
 
     def get(self, key: Key, make: Callable[[], Value]) -> Value:
         """The value of ``key``; only one thread makes it while others that want it wait, and no one else does.
@@ -42,17 +58,35 @@ class Cache(Generic[Key, Value]):
             value = make()
             weight = self._weigh(value)  # it may take a while too
             with self._changed:
-                self._keep(key, value, weight)
+                self._values[key] = value, weight
+                self._forget(newest=key)
             return value
         finally:
             with self._changed:
                 self._making.discard(key)
                 self._changed.notify_all()
 
-    def _keep(self, key: Key, value: Value, weight: float) -> None:
-        self._values[key] = value, weight
-        while len(self._values) > 1 and (len(self._values) > self._size or self._total() > self._weight):
-            self._values.popitem(last=False)
+    def pin(self, keys: Collection[Key]) -> None:
+        """Keep the values of these keys, and no longer of others; they need not be here yet."""
+        with self._changed:
+            self._pinned = frozenset(keys)
+            if self._values:
+                self._forget(newest=next(reversed(self._values)))
 
-    def _total(self) -> float:
-        return sum(weight for _, weight in self._values.values())
+    def _forget(self, newest: Key) -> None:
+        """Forget until the rest is few and light enough; never the newest."""
+        while (victim := self._victim(newest)) is not None:
+            del self._values[victim]
+
+    def _victim(self, newest: Key) -> Key | None:
+        """What has to go first, if anything."""
+        pinned = [key for key in self._values if key in self._pinned]
+        loose = [key for key in self._values if key not in self._pinned]
+        candidates = [key for key in loose if key != newest]
+        if candidates and (len(loose) > self._size or self._total(self._values) > self._weight):
+            return candidates[0]
+        candidates = [key for key in pinned if key != newest]
+        return candidates[0] if candidates and self._total(pinned) > self._weight else None
+
+    def _total(self, keys: Collection[Key]) -> float:
+        return sum(self._values[key][1] for key in keys)

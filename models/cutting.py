@@ -25,6 +25,11 @@ class ViewCutter:
         self._rig = rig
         self._cuts = [_Cut.of(camera, view) for camera, view in zip(rig.cameras, rig.views, strict=True)]
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the maps."""
+        return sum(cut.map_x.nbytes + cut.map_y.nbytes for cut in self._cuts)
+
     def cut(self, camera_index: int, image: Images, view: View | None = None) -> Images:
         """Raw image uint8 RGB [height,width,3] → undistorted view [256,256,3], black outside the image.
 

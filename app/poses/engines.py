@@ -3,9 +3,10 @@
 The key holds the checkpoint, so an activation simply asks for another engine: requests under way keep theirs.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from app.artifacts import ArtifactStore
+from app.artifacts import Artifacts
 from app.cache import Cache
 from models.checkpoint import Checkpoint
 from models.cutting import ViewCutter
@@ -14,6 +15,7 @@ from models.runtime import Engine
 
 NO_FUSION = "none"
 EPIPOLAR = "epipolar"
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,37 @@ class Fusion:
         """The same without the checkpoint's id, for counting."""
         return "checkpoint" if self.artifact_sha256 else self.name
 
+    @classmethod
+    def of(cls, checkpoint_id: str | None, artifact_sha256: str | None) -> "Fusion":
+        """With a checkpoint, or without fusion where there is none."""
+        return cls(NO_FUSION) if checkpoint_id is None else cls(checkpoint_id, artifact_sha256)
+
 
 class Engines:
     """At most ``size`` engines, of ``nbytes`` in all where there are several, and as many view cutters."""
 
-    def __init__(self, artifacts: ArtifactStore, size: int, nbytes: int) -> None:
+    def __init__(self, artifacts: Artifacts, size: int, nbytes: int) -> None:
         self._artifacts = artifacts
-        self._engines: Cache[tuple[str, str], Engine] = Cache(size, weight=nbytes, weigh=lambda engine: engine.nbytes)
-        self._cutters: Cache[str, ViewCutter] = Cache(size)
+        self._size, self._most = size, nbytes
+        self._engines: Cache[Key, Engine] = Cache(size, weight=nbytes, weigh=lambda engine: engine.nbytes)
+        self._cutters: Cache[str, ViewCutter] = Cache(size, weight=nbytes, weigh=lambda cutter: cutter.nbytes)
 
     def __len__(self) -> int:
         return len(self._engines)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that engines and cutters hold."""
+        return int(self._engines.weight + self._cutters.weight)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another engine may push one out."""
+        return len(self._engines) >= self._size or self._engines.weight >= self._most
+
+    def has(self, rig_digest: str, fusion: Fusion) -> bool:
+        """Whether the engine is loaded."""
+        return (rig_digest, fusion.name) in self._engines
 
     def get(self, rig: Rig, fusion: Fusion) -> Engine:
         """The engine, loaded if need be; raises CorruptArtifact or CheckpointMismatch."""
@@ -47,6 +69,14 @@ class Engines:
     def cutter(self, rig: Rig) -> ViewCutter:
         """What cuts the rig's views out of its images."""
         return self._cutters.get(rig.digest, lambda: ViewCutter(rig))
+
+    def loaded(self) -> list[Key]:
+        """Digest of the rig and name of the fusion of every engine here."""
+        return self._engines.keys()
+
+    def pin(self, keys: Collection[Key]) -> None:
+        """Keep these engines, as long as they alone fit into the memory."""
+        self._engines.pin(keys)
 
     def _load(self, rig: Rig, fusion: Fusion) -> Engine:
         if fusion.artifact_sha256 is not None:

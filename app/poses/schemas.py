@@ -46,7 +46,11 @@ class FramePoses(BaseModel):
     """One frame."""
 
     frame: str
-    poses2d: dict[str, list[Point2D | None]] = Field(description="per camera [x, y, confidence] in raw image pixels")
+    view: str = Field(description="`rig` or `person`: through which windows this frame was looked at in the end")
+    poses2d: dict[str, list[Point2D | None]] = Field(
+        description="per camera [x, y, confidence] in raw image pixels; null where a camera shows nothing of a joint "
+        "that is not known in space either"
+    )
     pose3d: list[Point3D | None] = Field(description="in the rig's unit; null where a joint cannot be triangulated")
     confidence: list[float]
     reprojection_px: list[float | None] = Field(description="mean over the views used, in raw image pixels")
@@ -63,7 +67,7 @@ class PosesOut(BaseModel):
 
     rig: str
     checkpoint: str = Field(description="the checkpoint's id, `none` or `epipolar`")
-    view: str = Field(description="`rig` or `person`: through which windows the frames were looked at")
+    view: str = Field(description="`person` where at least one frame was looked at so, else `rig`")
     joints: list[str]
     frames: list[FramePoses]
 

@@ -1,26 +1,28 @@
-"""Serving poses: check the frames, make heatmaps, fuse, triangulate."""
+"""Serving poses: make heatmaps of the frames, fuse, triangulate."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.framesets import check_frames, read_heatmaps
+from app.framesets import HEATMAP_BYTES, FrameFile
 from app.image_files import FrameImages, ImageFile
-from app.poses.engines import Engines, Fusion
+from app.poses.engines import Fusion
 from app.poses.schemas import Answer, Look
-from app.settings import Settings
-from app.uploads import Upload
+from app.poses.serving import Serving
+from app.poses.stages import Stages
 from models.backbone import Backbone, check_skeleton
 from models.crops import See, follow
-from models.cutting import ViewCutter
 from models.errors import InvalidInput, InvalidOptions
+from models.heatmap import HEATMAP_SIZE
 from models.rig import Rig
 from models.runtime import Engine, Poses
 from models.views import View
 
 _AT = "query.view"
+_IMAGE_BYTES = 512 << 20  # most that a frame's images take, whatever their size: larger ones are not kept
+_AT_WORK = 16  # frames' worth of heatmaps that an engine holds on top of those it is given
 
 
 @dataclass(frozen=True)
@@ -34,39 +36,73 @@ class Asked:
 
 @dataclass(frozen=True)
 class Served:
-    """The frames in the order they came, their poses, and how they were looked at: ``rig`` or ``person``."""
+    """The frames in the order they came, their poses, and how each was looked at: ``rig`` or ``person``."""
 
     frames: tuple[str, ...]
     poses: Poses
-    look: Look
+    looks: tuple[Look, ...]
+
+    @property
+    def look(self) -> Look:
+        """``person`` where at least one frame was looked at so."""
+        return Look.PERSON if Look.PERSON in self.looks else Look.RIG
+
+    @property
+    def reprojection_px(self) -> float | None:
+        """The median over all joints in space."""
+        known = self.poses.reprojection_px[np.isfinite(self.poses.reprojection_px)]
+        return float(np.median(known)) if known.size else None
 
 
-def serve(
-    upload: Upload,
-    rig: Rig,
-    fusion: Fusion,
-    asked: Asked,
-    *,
-    engines: Engines,
-    backbone: Callable[[], Backbone],
-    settings: Settings,
-) -> Served:
-    """Answer the poses of an upload; raises InvalidInput with the place of the fault."""
-    source = check_frames(upload, rig, settings, settings.max_pose_frames)
-    if asked.look is Look.PERSON and not isinstance(source, ImageFile):
+def check_look(source: FrameFile, look: Look) -> None:
+    """Raise InvalidInput where the frames cannot be looked at so."""
+    if look is Look.PERSON and not isinstance(source, ImageFile):
         raise InvalidInput(
             "view=person cuts the person out of images, and heatmaps are seen through the rig's fixed views already: "
             "send frames, or ask for view=rig.",
             at=_AT,
             code="images_needed",
         )
-    engine = engines.get(rig, fusion)
-    if isinstance(source, ImageFile) and _follows(engine, asked):
-        poses = _at_person(source, engine, engines.cutter(rig), backbone(), asked.triangulation)
-        return Served(source.frames, poses, Look.PERSON)
-    cutter = engines.cutter(rig) if isinstance(source, ImageFile) else None
-    heatmaps = read_heatmaps(source, rig, backbone, cutter)
-    return Served(source.frames, engine.poses(heatmaps, triangulation=asked.triangulation), Look.RIG)
+
+
+def footprint(source: FrameFile, rig: Rig, answer: Answer) -> int:
+    """Memory that serving these frames takes, at most: their heatmaps as they come, and fused where they are sent."""
+    frame = len(rig.cameras) * len(rig.skeleton.joints) * HEATMAP_BYTES
+    copies = 2.5 if answer is Answer.HEATMAPS else 1.5
+    pixels = sum(3 * camera.width * camera.height for camera in rig.cameras) if isinstance(source, ImageFile) else 0
+    return int(frame * (copies * len(source.frames) + min(len(source.frames), _AT_WORK))) + min(pixels, _IMAGE_BYTES)
+
+
+def serve(
+    source: FrameFile,
+    rig: Rig,
+    fusion: Fusion,
+    asked: Asked,
+    *,
+    serving: Serving,
+    backbone: Callable[[], Backbone],
+    stages: Stages,
+) -> Served:
+    """The poses of checked frames; raises InvalidInput with the place of what only decoding finds wrong."""
+    engine, keep = serving.engines.get(rig, fusion), asked.answer is Answer.HEATMAPS
+    stages.ended("load")
+    if not isinstance(source, ImageFile):
+        heatmaps = source.load()
+        stages.ended("decode")
+    elif _follows(engine, asked):
+        with serving.batcher.turn():
+            stages.ended("wait")
+            poses = _at_person(
+                _eyes(source, rig, serving, backbone(), stages), engine, asked.triangulation, keep, stages
+            )
+        return Served(source.frames, poses, _looks(rig, poses))
+    else:
+        with serving.batcher.turn():
+            stages.ended("wait")
+            heatmaps = _through_fixed_views(_eyes(source, rig, serving, backbone(), stages), rig, len(source.frames))
+            stages.resume()
+    poses = serving.batcher.poses(engine, heatmaps, asked.triangulation, keep=keep, stages=stages)
+    return Served(source.frames, poses, (Look.RIG,) * len(source.frames))
 
 
 def _follows(engine: Engine, asked: Asked) -> bool:
@@ -84,13 +120,40 @@ def _follows(engine: Engine, asked: Asked) -> bool:
     return wanted and engine.follows
 
 
-def _at_person(file: ImageFile, engine: Engine, cutter: ViewCutter, backbone: Backbone, triangulation: str) -> Poses:
-    check_skeleton(engine.rig, backbone)
+def _eyes(file: ImageFile, rig: Rig, serving: Serving, backbone: Backbone, stages: Stages) -> Iterator[See]:
+    """For frame after frame, what sees its images through any views."""
+    check_skeleton(rig, backbone)
+    cutter = serving.engines.cutter(rig)
 
     def eyes(images: FrameImages) -> See:
         def see(views: Sequence[View]) -> NDArray[np.float32]:
-            return backbone.heatmaps(np.stack([cutter.cut(v, images[v], view) for v, view in enumerate(views)]))
+            with stages.timed("decode"):
+                cut = np.stack([cutter.cut(v, images[v], view) for v, view in enumerate(views)])
+            with stages.timed("backbone"):
+                return backbone.heatmaps(cut)
 
         return see
 
-    return Poses.joined([follow(engine, eyes(images), triangulation) for images in file.each_frame(engine.rig)])
+    return map(eyes, file.each_frame(rig))
+
+
+def _at_person(eyes: Iterator[See], engine: Engine, triangulation: str, keep: bool, stages: Stages) -> Poses:
+    parts = []
+    for see in eyes:
+        with stages.remaining("fuse"):
+            parts.append(follow(engine, see, triangulation, keep=keep))
+    return Poses.joined(parts)
+
+
+def _through_fixed_views(eyes: Iterator[See], rig: Rig, frames: int) -> NDArray[np.float32]:
+    shape = (len(rig.cameras), len(rig.skeleton.joints), HEATMAP_SIZE, HEATMAP_SIZE)
+    heatmaps = np.empty((frames, *shape), np.float32)
+    for index, see in enumerate(eyes):
+        heatmaps[index] = see(rig.views)
+    return heatmaps
+
+
+def _looks(rig: Rig, poses: Poses) -> tuple[Look, ...]:
+    """How each frame was looked at in the end: where nobody is found, through the fixed views."""
+    fixed = np.stack([view.K for view in rig.views])
+    return tuple(Look.PERSON if moved else Look.RIG for moved in (poses.view != fixed).any((1, 2, 3)))

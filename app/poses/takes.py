@@ -15,7 +15,7 @@ from models.smoothing import smooth
 
 @dataclass(frozen=True)
 class Take:
-    """How the frames follow each other; raises InvalidOptions where smoothing has no ``fps`` to go by."""
+    """How the frames follow each other; raises InvalidOptions for smoothing without ``fps``, or ``fps`` for nothing."""
 
     smoothing: Smoothing
     fps: float | None
@@ -26,6 +26,12 @@ class Take:
                 f"smoothing={self.smoothing} needs to know how fast the frames follow each other: give fps.",
                 at="query.fps",
                 code="fps_needed",
+            )
+        if self.smoothing is Smoothing.NONE and self.fps is not None:
+            raise InvalidOptions(
+                "fps only matters to smoothing, which is not asked for: add smoothing=savgol, or leave fps out.",
+                at="query.fps",
+                code="fps_unused",
             )
 
     def smoothed(self, rig: Rig, frames: Sequence[str], poses: Poses) -> Poses:

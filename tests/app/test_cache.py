@@ -107,3 +107,35 @@ def test_what_weighs_too_much_together_goes_but_never_the_newest() -> None:
     get("huge")
     assert len(cache) == 1
     assert made == ["a", "b", "c", "huge"]
+
+
+def filled(weights: dict[str, int], pinned: set[str]) -> Cache[str, str]:
+    cache: Cache[str, str] = Cache(2, weight=10, weigh=weights.__getitem__)
+    cache.pin(pinned)
+    for key in weights:
+        cache.get(key, lambda key=key: key)
+    return cache
+
+
+@pytest.mark.parametrize(
+    ("weights", "pinned", "kept"),
+    [
+        ({"a": 1, "b": 1, "c": 1, "d": 1}, {"a"}, ["a", "c", "d"]),  # pins do not count towards the two
+        ({"a": 1, "b": 1, "c": 1, "d": 1}, {"a", "b", "c"}, ["a", "b", "c", "d"]),
+        ({"a": 6, "b": 3, "c": 2}, {"a"}, ["a", "c"]),  # too heavy together: what is not pinned goes
+        ({"a": 6, "b": 3, "c": 5}, {"a", "b"}, ["a", "b", "c"]),  # the newest stays besides
+        ({"a": 6, "b": 5, "c": 2}, {"a", "b", "c"}, ["b", "c"]),  # pins too heavy: the first of them goes
+    ],
+)
+def test_pinned_values_stay_as_long_as_they_alone_fit(
+    weights: dict[str, int], pinned: set[str], kept: list[str]
+) -> None:
+    assert filled(weights, pinned).keys() == kept
+
+
+def test_what_is_no_longer_pinned_goes_with_the_others() -> None:
+    cache = filled(dict.fromkeys("abcd", 1), set("abcd"))
+    cache.pin({"a"})
+    assert cache.keys() == ["a", "c", "d"]
+    assert cache.weight == 3
+    assert "b" not in cache
