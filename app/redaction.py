@@ -21,10 +21,7 @@ _PATTERNS = (
     (re.compile(r"(?<=://)[^\s/@:'\"]*:[^\s/@'\"]+(?=@)"), HIDDEN),  # user:password in a URL
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), rf"\1 {HIDDEN}"),
     (re.compile(r"\brf_[\w-]{20,}"), HIDDEN),  # a key of ours, whatever it stands behind
-    (
-        (re.compile(rf"(?i)(\b\w*(?:{_NAMES})\w*['\"]?\s*[=:]\s*['\"]?)[^\s,;)}}\]'\"]+"), rf"\1{HIDDEN}"),
-        rf"\1{HIDDEN}",
-    ),
+    (re.compile(rf"(?i)(\b\w*(?:{_NAMES})\w*['\"]?\s*[=:]\s*['\"]?)[^\s,;)}}\]'\"]+"), rf"\1{HIDDEN}"),
 )
 _known: set[str] = set()
 
@@ -43,7 +40,8 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 def redacted(text: str) -> str:
     """The text without what is secret."""
     for secret in _known:
-        text = text.replace(secret, HIDDEN)
+        if secret in text:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return text

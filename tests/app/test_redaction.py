@@ -55,7 +55,7 @@ def test_the_secrets_of_the_settings_are_hidden_without_any_sign_of_them(tmp_pat
 
 
 @pytest.fixture
-def standard_logging() -> Iterator[None]:
+def standard_logging(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:  # after it, so that it sees the lines
     before = logging.root.handlers[:]
     configure_standard_logging("json")
     yield
