@@ -1,7 +1,6 @@
 """What Prometheus may read of this process; what the database tells of all of them is in app.fleet_metrics."""
 
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from shutil import disk_usage
@@ -11,6 +10,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.db import Database
 from app.fleet_metrics import FleetCollector
+from models.checkpoint import CODE_VERSION
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -45,7 +45,7 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._watch_pool(database)
-        build = {"version": version("rigfuse"), "python": python_version()}
+        build = {"version": CODE_VERSION, "python": python_version()}
         self._watched("rigfuse_build_info", "This process's program", build).set(1)
         registry.register(FleetCollector(database))
 
