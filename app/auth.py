@@ -27,19 +27,25 @@ _LOOKING = {"GET", "HEAD"}
 
 
 class _Bearer(HTTPBearer):
-    """FastAPI's bearer scheme, also for the opening of a WebSocket."""
+    """FastAPI's bearer scheme, also for the opening of a WebSocket.
+
+    A page in a browser cannot set its headers, but may name subprotocols: there the key comes as ``bearer.<key>``.
+    """
 
     async def __call__(self, connection: HTTPConnection) -> HTTPAuthorizationCredentials | None:
         scheme, _, value = connection.headers.get("authorization", "").partition(" ")
+        if not value and connection.scope["type"] == "websocket":
+            offered = connection.scope.get("subprotocols", [])
+            scheme, _, value = next((name for name in offered if name.startswith("bearer.")), "").partition(".")
         is_bearer = scheme.lower() == "bearer" and value
         return HTTPAuthorizationCredentials(scheme=scheme, credentials=value.strip()) if is_bearer else None
 
 
-_bearer = _Bearer(auto_error=False, description="an API key: of POST /v1/keys, or of RIGFUSE_API_KEYS")
+bearer = _Bearer(auto_error=False, description="an API key: of POST /v1/keys, or of RIGFUSE_API_KEYS")
 
 
 def require_key(
-    connection: HTTPConnection, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    connection: HTTPConnection, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Principal:
     """Let a request pass whose key has the scope, or that comes from this machine where no key is needed."""
     key = credentials.credentials if credentials is not None else ""
