@@ -5,6 +5,7 @@
 #   WORKER_EXTRAS=worker,gpu   ONNX Runtime with its CUDA provider (and API_EXTRAS=gpu for the API)
 #   PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS   where pip finds other builds of the pinned torch. Plain pip installs the CUDA
 #       build on Linux, which also runs on a CPU; PyTorch publishes CPU wheels, a fifth of the size, in an index of its own.
+#   REVISION   the commit, for the image's label
 
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
@@ -13,30 +14,36 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 # ONNX Runtime would otherwise report its use to its maker.
 ENV ORT_DISABLE_TELEMETRY=1
 
+# The environment has no pip of its own: the base's pip fills it, and nothing in the image can change it.
 FROM base AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_PROGRESS_BAR=off \
     PIP_ROOT_USER_ACTION=ignore
-RUN python -m venv /opt/rigfuse
+RUN python -m venv --without-pip /opt/rigfuse
 WORKDIR /src
+# What is depended on is installed beside an empty project: a layer that a change of code leaves as it is.
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
-COPY models ./models
-COPY app ./app
-COPY worker ./worker
-COPY migrations ./migrations
+RUN mkdir app models worker migrations \
+    && touch app/__init__.py models/__init__.py worker/__init__.py migrations/__init__.py
 
 FROM build AS build-api
 ARG API_EXTRAS=cpu
 ARG PIP_EXTRA_INDEX_URL=""
 ARG PIP_FIND_LINKS=""
-RUN pip install --quiet --constraint constraints.txt ".[$API_EXTRAS]"
+RUN pip --python /opt/rigfuse/bin/python install --quiet --constraint constraints.txt ".[$API_EXTRAS]" \
+    && rm -rf build ./*.egg-info
+COPY . .
+RUN pip --python /opt/rigfuse/bin/python install --quiet --no-deps --force-reinstall .
 
 FROM build AS build-worker
 ARG WORKER_EXTRAS=worker,cpu
 ARG PIP_EXTRA_INDEX_URL=""
 ARG PIP_FIND_LINKS=""
-RUN pip install --quiet --constraint constraints.txt ".[$WORKER_EXTRAS]"
+RUN pip --python /opt/rigfuse/bin/python install --quiet --constraint constraints.txt ".[$WORKER_EXTRAS]" \
+    && rm -rf build ./*.egg-info
+COPY . .
+RUN pip --python /opt/rigfuse/bin/python install --quiet --no-deps --force-reinstall .
 
 # What both run in: nobody's root, and nothing written outside /data and /tmp.
 FROM base AS runtime
@@ -47,8 +54,13 @@ ENV RIGFUSE_ENVIRONMENT=production \
 WORKDIR /data
 VOLUME /data
 USER 10001:10001
+ARG REVISION=""
+LABEL org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="$REVISION"
 
 FROM runtime AS worker
+LABEL org.opencontainers.image.title="rigfuse-worker" \
+      org.opencontainers.image.description="Runs the adaptations of RigFuse"
 COPY --from=build-worker /opt/rigfuse /opt/rigfuse
 # A worker listens on nothing; it is well as long as it reaches the database and the broker.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=30s \
@@ -56,6 +68,8 @@ HEALTHCHECK --interval=30s --timeout=20s --start-period=30s \
 CMD ["rigfuse", "worker"]
 
 FROM runtime AS api
+LABEL org.opencontainers.image.title="rigfuse-api" \
+      org.opencontainers.image.description="Serves RigFuse over HTTP"
 COPY --from=build-api /opt/rigfuse /opt/rigfuse
 ENV RIGFUSE_HOST=0.0.0.0 \
     RIGFUSE_PORT=8000
