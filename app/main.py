@@ -32,6 +32,7 @@ from app.rigs.cache import RigCache
 from app.rigs.routes import router as rigs
 from app.settings import Settings
 from app.uploads import forget_abandoned
+from app.workers.routes import router as workers
 from models.backbone import Backbone
 
 log = structlog.get_logger(__name__)
@@ -84,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _add_routes(app: FastAPI) -> None:
-    for router in (rigs, captures, uploads, adaptations, checkpoints, poses, access):
+    for router in (rigs, captures, uploads, adaptations, checkpoints, poses, workers, access):
         app.include_router(
             router,
             prefix="/v1",

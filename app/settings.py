@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=10.0, gt=0)
     sweep_s: float = Field(default=15.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
+    worker_memory: ByteSize | None = Field(default=None, description="what adaptations of one worker may use at most")
 
     @field_validator("api_keys", "trusted_keys", "pinned_rigs", mode="before")
     @classmethod

@@ -5,11 +5,12 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.apps import worker as celery_worker
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from app.queue import QUEUE, TASK, VISIBILITY_TIMEOUT_S, task_queues
 from worker.adapt import run_next
 from worker.context import WorkerContext
+from worker.presence import Presence
 from worker.sweeper import Sweeper
 
 log = structlog.get_logger()
@@ -49,9 +50,16 @@ def create_celery(context: WorkerContext) -> Celery:
 
 
 def _connect_signals(context: WorkerContext) -> None:
+    presence = Presence(context)
+
     @worker_ready.connect(weak=False)
-    def start_sweeping(**_: Any) -> None:
+    def begin(**_: Any) -> None:
+        presence.start()
         Sweeper(context).start()
+
+    @worker_shutdown.connect(weak=False)
+    def say_goodbye(**_: Any) -> None:
+        presence.end()
 
     @worker_shutting_down.connect(weak=False)
     def give_back(**_: Any) -> None:

@@ -13,6 +13,7 @@ from app.adaptations import leases
 from app.adaptations.leases import Lease
 from app.adaptations.states import State
 from app.tables import AdaptationRow, utc_now
+from app.workers import repository
 from worker.context import WorkerContext
 from worker.identity import is_dead
 
@@ -40,12 +41,23 @@ class Sweeper(threading.Thread):
 
 
 def sweep(context: WorkerContext) -> None:
-    """Queue again what dead workers left running, and send what the broker does not have."""
+    """Queue again what dead workers left running, send what the broker does not have, and forget old workers."""
     for adaptation_id, lease in _leases(context):
         why = _why_dead(lease)
         if why is not None:
             _reclaim(context, adaptation_id, lease, *why)
     _send_again(context)
+    _note_the_dead(context)
+
+
+def _note_the_dead(context: WorkerContext) -> None:
+    with context.db.read_session() as session:
+        rows = repository.list_workers(session)
+    dead = [row.id for row in rows if row.stopped_at is None and is_dead(row.id)]
+    with context.db.session() as session:
+        for worker_id in dead:
+            repository.stopped(session, worker_id)
+        repository.forget_old(session)
 
 
 def _leases(context: WorkerContext) -> list[tuple[str, Lease]]:
