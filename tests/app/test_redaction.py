@@ -4,6 +4,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,24 +55,26 @@ def test_the_secrets_of_the_settings_are_hidden_without_any_sign_of_them(tmp_pat
     assert redacted("signed with s3cr3t-of-the-store") == "signed with ***"
 
 
-@pytest.fixture
-def standard_logging(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:  # after it, so that it sees the lines
+@contextmanager
+def standard_logging() -> Iterator[None]:
     before = logging.root.handlers[:]
     configure_standard_logging("json")
-    yield
-    logging.root.handlers[:] = before
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = before
 
 
-@pytest.mark.usefixtures("standard_logging")
 def test_a_traceback_and_a_database_error_tell_no_secret(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = Database(f"sqlite:///{tmp_path}/x.db")
     password, key = secrets.token_hex(8), new_key()
     with pytest.raises(OperationalError) as raised, database.session() as session:
         session.execute(text("SELECT * FROM nowhere WHERE name = :name"), {"name": password})
-    try:
-        forward(f"redis://:{password}@broker/0", raised.value)
-    except ConnectionError:
-        logging.getLogger("some.library").exception("it failed for %s", f"Bearer {key}")
+    with standard_logging():
+        try:
+            forward(f"redis://:{password}@broker/0", raised.value)
+        except ConnectionError:
+            logging.getLogger("some.library").exception("it failed for %s", f"Bearer {key}")
     database.dispose()
     written = capsys.readouterr().out
     line = json.loads(written)
