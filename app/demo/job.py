@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from app.adaptations.schemas import Adaptation
 from app.adaptations.states import State
+from app.captures.schemas import CaptureOut
 from app.client import Event, RigFuseClient
 from app.demo.errors import DemoFailed
 from app.demo.evaluate import Prediction, reproject
@@ -31,7 +32,7 @@ class Outcome:
 
     scene: Scene
     rig_id: str
-    capture: dict[str, Any]
+    capture: CaptureOut
     adaptation: Adaptation
     checkpoint: Checkpoint
     predictions: dict[str, Prediction]
@@ -62,7 +63,7 @@ class Job:
                 heatmaps=scene.capture.heatmaps,
                 on_progress=_uploading(step),
             )
-        adaptation = self._adapt(scene, rig_id, capture["id"])
+        adaptation = self._adapt(scene, rig_id, capture.id)
         outcome = Outcome(
             scene, rig_id, capture, adaptation, self._download(str(adaptation.checkpoint)), {}, np.empty(0, np.float32)
         )
@@ -93,7 +94,7 @@ class Job:
         digest = scene.rig.digest
         if digest not in self._rigs:
             document = {"name": f"demo: {scene.title}", **scene.rig.to_dict()}
-            self._rigs[digest] = self._client.register_rig(document)["id"]
+            self._rigs[digest] = self._client.register_rig(document).id
         return self._rigs[digest]
 
     def _adapt(self, scene: Scene, rig_id: str, capture_id: str) -> Adaptation:
@@ -133,9 +134,11 @@ class Job:
                     view="person" if key == FOLLOWED else "rig",
                     on_progress=_uploading(step),
                 )
-            if tuple(frame["frame"] for frame in answer["frames"]) != scene.truth.frames:
+            if tuple(frame.frame for frame in answer.frames) != scene.truth.frames:
                 raise DemoFailed("The service answered other frames than were asked for.")
-            outcome.predictions[key] = Prediction.from_document(answer, self._cameras(outcome, checkpoint))
+            outcome.predictions[key] = Prediction.from_document(
+                answer.model_dump(mode="json"), self._cameras(outcome, checkpoint)
+            )
 
     def _cameras(self, outcome: Outcome, checkpoint: str) -> Rig:
         """The cameras that an answer was triangulated with: those sent, or those that a checkpoint repaired."""

@@ -145,7 +145,7 @@ def _scene(outcome: Outcome) -> dict[str, Any]:
         "about": outcome.scene.about,
         "ids": {
             "rig": outcome.rig_id,
-            "capture": outcome.capture["id"],
+            "capture": outcome.capture.id,
             "adaptation": adaptation.id,
             "checkpoint": outcome.checkpoint_id,
         },

@@ -25,7 +25,7 @@ def client(service: Service) -> Iterator[RigFuseClient]:
 
 @pytest.fixture
 def rig(client: RigFuseClient, world: World) -> str:
-    return str(client.register_rig(payloads.rig_document(world.rig, "stage"))["id"])
+    return client.register_rig(payloads.rig_document(world.rig, "stage")).id
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def npz(tmp_path: Path, world: World) -> Path:
 
 
 def test_rigs(client: RigFuseClient, rig: str) -> None:
-    assert client.rig(rig)["name"] == "stage"
-    assert client.update_rig(rig, name="other", tags=["b"])["tags"] == ["b"]
-    assert any(listed["id"] == rig and listed["name"] == "other" for listed in client.rigs())
+    assert client.rig(rig).name == "stage"
+    assert client.update_rig(rig, name="other", tags=["b"]).tags == ["b"]
+    assert any(listed.id == rig and listed.name == "other" for listed in client.rigs())
     client.archive_rig(rig)
-    assert client.rig(rig)["status"] == "archived"
+    assert client.rig(rig).status == "archived"
 
 
 @pytest.mark.parametrize("from_disk", [True, False])
@@ -54,17 +54,17 @@ def test_an_upload_is_streamed_and_tells_how_far_it_is(
     capture = client.upload_capture(
         rig, labels if from_disk else document, heatmaps=npz, on_progress=lambda *now: told.append(now)
     )
-    assert capture["frames"] == payloads.FRAMES
+    assert capture.frames == payloads.FRAMES
     total = npz.stat().st_size + (labels.stat().st_size if from_disk else 0)
     assert told[-1] == (total, total)
     assert [sent for sent, _ in told] == sorted(sent for sent, _ in told)
     assert len(told) > 3
-    assert client.capture(capture["id"]) == capture
-    assert [listed["id"] for listed in client.captures(rig)] == [capture["id"]]
+    assert client.capture(capture.id) == capture
+    assert [listed.id for listed in client.captures(rig)] == [capture.id]
 
 
 def test_adaptations(client: RigFuseClient, world: World, rig: str, npz: Path) -> None:
-    capture = client.upload_capture(rig, payloads.labels_document(world), heatmaps=npz)["id"]
+    capture = client.upload_capture(rig, payloads.labels_document(world), heatmaps=npz).id
     job = client.adapt(rig, capture, seed=4, options={"steps": 1}, idempotency_key=f"client {rig}")
     assert (job.state, job.seed, job.options) == ("queued", 4, {"steps": 1})
     assert client.adapt(rig, capture, seed=4, options={"steps": 1}, idempotency_key=f"client {rig}").id == job.id
@@ -86,7 +86,7 @@ def test_lists_are_read_page_after_page(service: Service, client: RigFuseClient,
 
 def test_poses(client: RigFuseClient, world: World, rig: str, npz: Path, tmp_path: Path) -> None:
     document = client.poses(rig, heatmaps=npz, checkpoint="none")
-    assert len(document["frames"]) == payloads.FRAMES
+    assert len(document.frames) == payloads.FRAMES
     target = client.fused_heatmaps(rig, tmp_path / "fused.npz", heatmaps=npz, checkpoint="epipolar")
     assert target.read_bytes()[:2] == b"PK"
 
@@ -122,7 +122,7 @@ def test_a_download_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_an_api_error_with_everything_the_service_said(client: RigFuseClient, rig: str) -> None:
-    document = client.rig(rig)
+    document = client.rig(rig).model_dump(mode="json")
     document["cameras"][1]["K"][0][0] = -1
     with pytest.raises(ApiError) as refused:
         client.register_rig(document)

@@ -162,8 +162,8 @@ def test_the_client_asks_for_a_view(service: Service, hall: Rig, entries: dict[s
     take = tmp_path / "take.zip"
     take.write_bytes(payloads.zipped({name: data for name, data in entries.items() if name.startswith("a/")}))
     with RigFuseClient(str(service.client.base_url)) as client:
-        assert client.poses(rig, frames=take)["view"] == "person"
-        assert client.poses(rig, frames=take, view="rig")["view"] == "rig"
+        assert client.poses(rig, frames=take).view == "person"
+        assert client.poses(rig, frames=take, view="rig").view == "rig"
         npz = client.fused_heatmaps(rig, tmp_path / "fused.npz", frames=take, view="person")
     with np.load(npz) as arrays:
         assert arrays["view_K"][0, 0, 0, 0] > hall.views[0].K[0, 0]

@@ -80,5 +80,5 @@ def test_the_client_asks_for_both(service: Service, world: World, tmp_path: Path
     rig, data = service.register(world), payloads.heatmaps(world)
     (tmp_path / "heatmaps.npz").write_bytes(data)
     with RigFuseClient(str(service.client.base_url)) as client:
-        document = client.poses(rig, heatmaps=tmp_path / "heatmaps.npz", smoothing="causal", fps=FPS, covariance=True)
+        document = client.poses(rig, heatmaps=tmp_path / "heatmaps.npz", smoothing="causal", fps=FPS, covariance=True).model_dump(mode="json")
     assert document == ask(service, rig, data, smoothing="causal", fps=str(FPS), covariance="true").json()

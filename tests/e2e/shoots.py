@@ -25,8 +25,8 @@ class Shoot:
 def shoot(client: RigFuseClient, folder: Path, cameras: int = 2, frames: int = 20, seed: int = 0) -> Shoot:
     """Register a rig and upload a capture of it."""
     rng = np.random.default_rng(seed)
-    rig = client.rig(client.register_rig(studio.ring_rig(rng, cameras))["id"])
+    rig = client.register_rig(studio.ring_rig(rng, cameras)).model_dump(mode="json")
     footage = studio.film(rng, rig, frames)
     labels = footage.write_labels(folder / "labels.json")
     capture = client.upload_capture(rig["id"], labels, heatmaps=footage.write_heatmaps(folder / "heatmaps.npz"))
-    return Shoot(rig, capture["id"], folder)
+    return Shoot(rig, capture.id, folder)

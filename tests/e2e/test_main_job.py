@@ -50,7 +50,7 @@ def _check_checkpoint(client: RigFuseClient, rig_id: str, checkpoint_id: str, fo
     (listed,) = client.checkpoints(rig_id)
     assert (listed.id, listed.active, listed.promoted) == (checkpoint_id, True, True)
     manifest = client.checkpoint(checkpoint_id).manifest
-    assert manifest["digests"]["rig"] == client.rig(rig_id)["digest"]
+    assert manifest["digests"]["rig"] == client.rig(rig_id).digest
     assert manifest["digests"]["artifact"] == listed.artifact_sha256
     assert {"omega_base", "capture"} < set(manifest["digests"])
     assert (manifest["method"], manifest["seed"]) == ("metafuse", 0)
@@ -62,8 +62,8 @@ def _check_checkpoint(client: RigFuseClient, rig_id: str, checkpoint_id: str, fo
 def _check_poses(client: RigFuseClient, rig: studio.Document, checkpoint_id: str, folder: Path) -> None:
     footage = studio.film(np.random.default_rng(99), rig, 20, first=500)
     npz = footage.write_heatmaps(folder / "take.npz")
-    fused = client.poses(rig["id"], heatmaps=npz)
-    alone = client.poses(rig["id"], heatmaps=npz, checkpoint="none")
+    fused = client.poses(rig["id"], heatmaps=npz).model_dump(mode="json")
+    alone = client.poses(rig["id"], heatmaps=npz, checkpoint="none").model_dump(mode="json")
     assert fused["checkpoint"] == checkpoint_id
     assert alone["checkpoint"] == "none"
     assert [frame["frame"] for frame in fused["frames"]] == footage.frames
@@ -75,12 +75,12 @@ def _check_poses(client: RigFuseClient, rig: studio.Document, checkpoint_id: str
 def _check_rollback(client: RigFuseClient, rig_id: str, checkpoint_id: str) -> None:
     after = client.roll_back(rig_id)
     assert (after.active_checkpoint, after.rolled_back) == (None, checkpoint_id)
-    assert client.rig(rig_id)["active_checkpoint"] is None
+    assert client.rig(rig_id).active_checkpoint is None
     with pytest.raises(ApiError) as refused:
         client.roll_back(rig_id)
     assert (refused.value.status, refused.value.code) == (409, "no_rollback")
     assert client.activate(checkpoint_id).active
-    assert client.rig(rig_id)["active_checkpoint"] == checkpoint_id
+    assert client.rig(rig_id).active_checkpoint == checkpoint_id
 
 
 def test_the_same_idempotency_key_gives_the_same_job(shared_service: RunningService, tmp_path: Path) -> None:

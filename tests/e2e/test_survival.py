@@ -35,7 +35,7 @@ def assert_ended_once(client: RigFuseClient, job: Adaptation, attempts: int) -> 
     assert ended.attempt == attempts
     assert [checkpoint.id for checkpoint in client.checkpoints(job.rig)] == [ended.checkpoint]
     assert [event.kind for event in client.events(job.id)].count("succeeded") == 1
-    assert client.rig(job.rig)["active_checkpoint"] in {None, ended.checkpoint}
+    assert client.rig(job.rig).active_checkpoint in {None, ended.checkpoint}
 
 
 def reasons(client: RigFuseClient, job: Adaptation) -> list[str]:

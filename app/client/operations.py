@@ -1,0 +1,20 @@
+"""Operations: whether the service is ready, and what its counters say."""
+
+from app.client.calls import Calls
+from app.retries import ClientError, Repeat
+
+
+class Operations(Calls):
+    """For whoever runs the service."""
+
+    def ready(self) -> bool:
+        """Whether the service and all its parts answer."""
+        try:
+            self._transport.request("GET", "/readyz", repeat=Repeat.NEVER)
+        except ClientError:
+            return False
+        return True
+
+    def metrics(self) -> str:
+        """The service's metrics in Prometheus' format."""
+        return self._transport.request("GET", "/metrics").text

@@ -1,0 +1,31 @@
+"""Rigs: register, look at, describe, archive."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from app.client.calls import Calls
+from app.rigs.schemas import RigOut
+
+
+class Rigs(Calls):
+    """Calibrated sets of cameras."""
+
+    def register_rig(self, rig: Mapping[str, Any]) -> RigOut:
+        """Register a rig from the contract's document."""
+        return self._ask(RigOut, "POST", "/v1/rigs", json=dict(rig))
+
+    def rig(self, rig_id: str) -> RigOut:
+        """A rig with each camera's view, its status and its active checkpoint."""
+        return self._ask(RigOut, "GET", f"/v1/rigs/{rig_id}")
+
+    def rigs(self, *, archived: bool = False) -> Iterator[RigOut]:
+        """All rigs in use, or those archived; the newest first."""
+        return self._list(RigOut, "/v1/rigs", archived=str(archived).lower())
+
+    def update_rig(self, rig_id: str, **changes: Any) -> RigOut:
+        """Change what describes a rig: ``name``, ``notes``, ``tags`` and its retention."""
+        return self._ask(RigOut, "PATCH", f"/v1/rigs/{rig_id}", json=changes)
+
+    def archive_rig(self, rig_id: str) -> None:
+        """Archive a rig: it is kept, but serves no longer."""
+        self._transport.request("DELETE", f"/v1/rigs/{rig_id}")
