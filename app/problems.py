@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import exc as database_errors
@@ -56,6 +56,21 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = None
 
 
+def problem(
+    status: int, code: str, detail: str, *, at: str | None = None, errors: Sequence[FieldProblem] | None = None
+) -> Problem:
+    """One problem as it is told."""
+    return Problem(
+        type=f"urn:rigfuse:error:{code}",
+        title=code.replace("_", " ").capitalize(),
+        status=status,
+        detail=detail,
+        code=code,
+        at=at,
+        errors=None if errors is None else list(errors),
+    )
+
+
 def problem_response(
     status: int,
     code: str,
@@ -66,16 +81,8 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """The response for one problem; members that do not apply are left out."""
-    problem = Problem(
-        type=f"urn:rigfuse:error:{code}",
-        title=code.replace("_", " ").capitalize(),
-        status=status,
-        detail=detail,
-        code=code,
-        at=at,
-        errors=None if errors is None else list(errors),
-    )
-    content = problem.model_dump(exclude_none=True)
+    found = problem(status, code, detail, at=at, errors=errors)
+    content = found.model_dump(exclude_none=True)
     return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -94,6 +101,7 @@ def install(app: FastAPI) -> None:
     """Make ``app`` answer every error as a problem."""
     app.add_exception_handler(RigFuseError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(WebSocketRequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(database_errors.DataError, _on_data_error)
@@ -119,8 +127,8 @@ def _headers(error: RigFuseError) -> dict[str, str] | None:
 
 
 def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    code = _BODY_CODES.get((request.method, request.url.path.rstrip("/")), "invalid_input")
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)  # noqa: S101
+    code = _BODY_CODES.get((request.scope.get("method", ""), request.url.path.rstrip("/")), "invalid_input")
     found = [_field_problem(entry) for entry in error.errors()[:_MAX_ERRORS]]
     first = found[0]
     detail = f"{first.at}: {first.detail}" if first.at else first.detail
