@@ -13,6 +13,7 @@ from app import tracing
 from app.doors import one_sentence
 from app.observability import configure_logging, configure_standard_logging
 from app.processes import usable_cores
+from app.redaction import conceal
 from app.settings import Settings
 from models.errors import DeviceUnavailable
 from worker.celery_app import create_celery
@@ -45,6 +46,7 @@ def main() -> None:
 def _prepare(settings: Settings) -> WorkerContext:
     configure_logging(settings.log_format)
     configure_standard_logging(settings.log_format)
+    conceal(settings)
     tracing.configure("rigfuse-worker")
     torch.set_num_threads(settings.threads or usable_cores())
     context = WorkerContext.from_settings(settings)
