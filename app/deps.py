@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from app.artifacts import Artifacts
 from app.auth import caller
 from app.db import Database
+from app.draining import Draining
 from app.errors import ServiceUnavailable
 from app.queue import JobQueue
 from app.settings import Settings
@@ -35,6 +36,11 @@ def get_artifacts(connection: HTTPConnection) -> Artifacts:
 def get_queue(connection: HTTPConnection) -> JobQueue:
     """The job queue."""
     return connection.app.state.queue
+
+
+def get_draining(connection: HTTPConnection) -> Draining:
+    """Whether this process is about to end, for what lasts long."""
+    return connection.app.state.draining
 
 
 def get_backbone(connection: HTTPConnection) -> Callable[[], Backbone]:
@@ -65,6 +71,7 @@ SettingsDep = Annotated[Settings, Depends(get_settings)]
 DatabaseDep = Annotated[Database, Depends(get_database)]
 ArtifactsDep = Annotated[Artifacts, Depends(get_artifacts)]
 BackboneDep = Annotated[Callable[[], Backbone], Depends(get_backbone)]
+DrainingDep = Annotated[Draining, Depends(get_draining)]
 QueueDep = Annotated[JobQueue, Depends(get_queue)]
 # scope="function" ends the dependency, and so commits, before the response leaves.
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]

@@ -3,7 +3,6 @@
 Every event has its row's number as id, so that a client that lost the connection goes on after the last one it saw.
 """
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.adaptations.states import FINISHED
 from app.db import Database
+from app.draining import Draining
 from app.tables import AdaptationEventRow, AdaptationRow
 
 POLL_S = 0.3
@@ -28,8 +28,11 @@ class _News:
     finished: bool
 
 
-async def stream(database: Database, adaptation_id: str, after: int) -> AsyncIterator[str]:
-    """The events after the one numbered ``after``, as they come; ends after the last one of a finished adaptation."""
+async def stream(database: Database, adaptation_id: str, after: int, draining: Draining) -> AsyncIterator[str]:
+    """The events after the one numbered ``after``, as they come; ends after the last one of a finished adaptation.
+
+    It ends too when this process is about to: the client comes again, and another process goes on where this one ended.
+    """
     spoken = time.monotonic()
     preface = f"retry: {RECONNECT_MS}\n"  # with the first event: how soon a client that lost us is to come again
     while True:
@@ -45,8 +48,8 @@ async def stream(database: Database, adaptation_id: str, after: int) -> AsyncIte
         elif time.monotonic() - spoken > KEEP_ALIVE_S:
             spoken = time.monotonic()
             yield ": still here\n\n"  # a comment, which keeps proxies from closing a quiet connection
-        if not news.finished:
-            await asyncio.sleep(POLL_S)
+        if not news.finished and await draining.wait(POLL_S):
+            return
 
 
 def is_over(database: Database, adaptation_id: str, after: int) -> bool:

@@ -11,7 +11,7 @@ from app.adaptations import events, service
 from app.adaptations.attempts import History, histories
 from app.adaptations.schemas import Adaptation, AdaptationRequest
 from app.adaptations.states import State
-from app.deps import DatabaseDep, QueueDep, ReadSessionDep, SessionDep
+from app.deps import DatabaseDep, DrainingDep, QueueDep, ReadSessionDep, SessionDep
 from app.pagination import Page, PageDep, fetch_page
 from app.problems import responses
 from app.queue import Priority
@@ -119,6 +119,7 @@ def retry_adaptation(
 def follow_adaptation(
     adaptation_id: Id,
     database: DatabaseDep,
+    draining: DrainingDep,
     last_event_id: Annotated[str | None, Header(description="go on after this event")] = None,
 ) -> Response:
     """Follow an adaptation as server-sent events; the stream ends when the adaptation has."""
@@ -129,7 +130,7 @@ def follow_adaptation(
         # 204 tells a browser's EventSource to stop connecting again.
         return Response(status_code=status.HTTP_204_NO_CONTENT)
     return StreamingResponse(
-        events.stream(database, adaptation_id, after),
+        events.stream(database, adaptation_id, after, draining),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
