@@ -11,6 +11,7 @@ Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
 def printable(text: str) -> str:
+    """The text, which must not hold control characters."""
     if not text.isprintable():
         raise ValueError("it must not hold control characters")
     return text

@@ -18,11 +18,15 @@ def labelled_frames(
     The backbone makes the heatmaps of images frame by frame; ``progress`` hears how far it is, and may raise.
     """
     labels = Labels.from_bytes(context.artifacts.read(capture.labels_sha256))
-    path = context.artifacts.path(capture.source_sha256)
-    source = reopen_frames(capture.kind, path, rig, context.settings, context.settings.max_capture_frames)
-    progress("heatmaps", 0.0)
-    heatmaps = read_heatmaps(
-        source, rig, lambda: context.backbone, wanted=labels.frames, progress=lambda share: progress("heatmaps", share)
-    )
+    with context.artifacts.borrow(capture.source_sha256) as path:
+        source = reopen_frames(capture.kind, path, rig, context.settings, context.settings.max_capture_frames)
+        progress("heatmaps", 0.0)
+        heatmaps = read_heatmaps(
+            source,
+            rig,
+            lambda: context.backbone,
+            wanted=labels.frames,
+            progress=lambda share: progress("heatmaps", share),
+        )
     joints_view = labels_to_view(rig, labels.joints_image)
     return LabelledFrames(labels.frames, heatmaps, joints_view, labels.visibility)

@@ -8,6 +8,7 @@ from structlog.contextvars import get_contextvars
 from app import tracing
 from app.adaptations.schemas import AdaptationRequest
 from app.adaptations.states import FINISHED, State, change, move, record
+from app.captures.purging import capture_purged
 from app.db import after_commit
 from app.errors import Conflict, NotFound
 from app.queue import JobQueue, Priority
@@ -132,7 +133,9 @@ def _same(earlier: AdaptationRow, rig_id: str, request: AdaptationRequest) -> Ad
 
 def _check_rig_and_capture(session: Session, rig_id: str, capture_id: str) -> None:
     get_usable_rig(session, rig_id)
-    capture = session.get(CaptureRow, capture_id) if capture_id.isprintable() else None
+    # Locked, so that it is not purged before the adaptation is committed.
+    lock = {"read": True}
+    capture = session.get(CaptureRow, capture_id, with_for_update=lock) if capture_id.isprintable() else None
     if capture is None:
         raise NotFound(f"There is no capture {capture_id!r}.", at="capture", code="capture_not_found")
     if capture.rig_id != rig_id:
@@ -141,3 +144,5 @@ def _check_rig_and_capture(session: Session, rig_id: str, capture_id: str) -> No
             at="capture",
             code="capture_of_another_rig",
         )
+    if capture.purged_at is not None:
+        raise capture_purged(capture_id)

@@ -14,8 +14,13 @@ def get_capture(session: Session, capture_id: str) -> CaptureRow:
     """The capture; raises NotFound."""
     row = session.get(CaptureRow, capture_id) if capture_id.isprintable() else None
     if row is None:
-        raise NotFound(f"There is no capture {capture_id!r}.", at="path.capture_id", code="capture_not_found")
+        raise capture_not_found(capture_id)
     return row
+
+
+def capture_not_found(capture_id: str) -> NotFound:
+    """The error for a capture that is not there, or not to be seen."""
+    return NotFound(f"There is no capture {capture_id!r}.", at="path.capture_id", code="capture_not_found")
 
 
 def list_captures(session: Session, rig_id: str, page: PageRequest) -> tuple[Sequence[CaptureRow], str | None]:

@@ -1,12 +1,16 @@
 """The endpoints of captures."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Annotated
 
 from anyio import CapacityLimiter
 from fastapi import APIRouter, Depends, Query, Request, Response, status
+from sqlalchemy.orm import Session
 
-from app.captures import repository, service
+from app import retention
+from app.auth import ADMIN
+from app.captures import purging, repository, service
 from app.captures.schemas import UPLOAD_BODY, CaptureOut
 from app.deps import ArtifactsDep, BackboneDep, DatabaseDep, ReadSessionDep, SettingsDep
 from app.errors import ServiceUnavailable
@@ -15,6 +19,7 @@ from app.problems import responses
 from app.resumable.routes import OwnerDep, StoreDep, claimed
 from app.rigs.repository import get_rig
 from app.rigs.routes import TargetDep
+from app.settings import Settings
 from app.tables import CaptureRow
 from app.uploads import Upload, receive
 from app.wire import Id
@@ -81,26 +86,50 @@ def create(
     checked = service.check(upload, target.rig, settings, backbone)
     stored = service.store(artifacts, checked)
     with database.session() as session:  # only now: checking and copying take long, and SQLite has one writer
-        row = service.seal(session, target.id, stored)
+        row = service.seal(session, artifacts, target.id, stored)
+        answer = _answers(session, settings, [row])[0]
     response.headers["Location"] = f"/v1/captures/{row.id}"
-    return _answer(row)
+    return answer
 
 
 @router.get("/rigs/{rig_id}/captures", summary="List a rig's captures", responses=responses(401, 404, 422))
-def list_captures(rig_id: Id, session: ReadSessionDep, page: PageDep) -> Page[CaptureOut]:
+def list_captures(rig_id: Id, session: ReadSessionDep, settings: SettingsDep, page: PageDep) -> Page[CaptureOut]:
     """Newest first."""
     get_rig(session, rig_id)
     rows, cursor = repository.list_captures(session, rig_id, page)
-    return Page[CaptureOut](items=[_answer(row) for row in rows], next_cursor=cursor)
+    return Page[CaptureOut](items=_answers(session, settings, rows), next_cursor=cursor)
 
 
 @router.get("/captures/{capture_id}", summary="Read a capture", responses=responses(401, 404))
-def read(capture_id: Id, session: ReadSessionDep) -> CaptureOut:
+def read(capture_id: Id, session: ReadSessionDep, settings: SettingsDep) -> CaptureOut:
     """What was sealed, and what its labels cover."""
-    return _answer(repository.get_capture(session, capture_id))
+    return _answers(session, settings, [repository.get_capture(session, capture_id)])[0]
 
 
-def _answer(row: CaptureRow) -> CaptureOut:
+@router.delete(
+    "/captures/{capture_id}",
+    summary="Purge a capture's frames and labels",
+    openapi_extra=ADMIN,
+    responses=responses(401, 403, 404, 409, 503),
+)
+def purge(capture_id: Id, database: DatabaseDep, artifacts: ArtifactsDep, settings: SettingsDep) -> CaptureOut:
+    """The bytes are gone when this answers, unless another capture holds the same; the row stays, as a tombstone.
+
+    Adaptations that wait for it fail; one that runs has to end first. Sent twice, it answers the same.
+    """
+    with database.session() as session:
+        row = purging.purge(session, capture_id, "request")
+    purging.erase(database, artifacts, [row])
+    with database.read_session() as session:
+        return _answers(session, settings, [row])[0]
+
+
+def _answers(session: Session, settings: Settings, rows: Sequence[CaptureRow]) -> list[CaptureOut]:
+    until = retention.keep_until(session, rows, settings)
+    return [_answer(row, until[row.id]) for row in rows]
+
+
+def _answer(row: CaptureRow, keep_until: datetime | None) -> CaptureOut:
     return CaptureOut(
         id=row.id,
         rig=row.rig_id,
@@ -110,5 +139,8 @@ def _answer(row: CaptureRow) -> CaptureOut:
         coverage=row.coverage,
         warnings=row.warnings,
         digest=row.digest,
+        size_bytes=row.size_bytes,
         created_at=row.created_at,
+        keep_until=keep_until,
+        purged_at=row.purged_at,
     )

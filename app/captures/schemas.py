@@ -19,7 +19,10 @@ class CaptureOut(BaseModel):
     coverage: dict[str, Any]
     warnings: list[str]
     digest: str = Field(description="SHA-256 over rig, labels and source")
+    size_bytes: int = Field(description="frames or heatmaps, and labels, as they are kept")
     created_at: Time
+    keep_until: Time | None = Field(description="when the retention policy purges it, unless it is used again")
+    purged_at: Time | None = Field(description="since when its frames and labels are gone")
 
 
 _LABELS = 'JSON: {"frames": [{"frame": id, "cameras": {camera: [[x, y, v], …]}}]}'

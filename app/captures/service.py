@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.artifacts import ArtifactStore
+from app.artifacts import Artifacts
 from app.captures.contents import Labels
 from app.captures.labels import PART, check_frames_agree, read_labels
 from app.framesets import FrameFile, check_frames
 from app.image_files import ImageFile
+from app.keeping import keep
 from app.rigs.repository import get_usable_rig
 from app.settings import Settings
 from app.tables import CaptureRow, new_id, utc_now
@@ -41,8 +42,10 @@ class StoredCapture:
     """A checked capture whose bytes are in the artifact store, under their digests; no row names them yet."""
 
     checked: CheckedCapture
+    labels: bytes
     labels_sha256: str
     source_sha256: str
+    size_bytes: int
 
     @property
     def digest(self) -> str:
@@ -66,21 +69,23 @@ def check(upload: Upload, rig: Rig, settings: Settings, backbone: Callable[[], B
     return CheckedCapture(rig.digest, labels, source, covered, unused + warnings)
 
 
-def store(artifacts: ArtifactStore, checked: CheckedCapture) -> StoredCapture:
+def store(artifacts: Artifacts, checked: CheckedCapture) -> StoredCapture:
     """Keep the bytes of a checked capture; takes as long as copying them, so no session may be open meanwhile."""
-    source = artifacts.put_file(checked.source.path)
-    return StoredCapture(checked, artifacts.put_bytes(checked.labels.to_bytes()), source)
+    labels, size = checked.labels.to_bytes(), checked.source.path.stat().st_size
+    source_sha256 = artifacts.put_file(checked.source.path)
+    return StoredCapture(checked, labels, artifacts.put_bytes(labels), source_sha256, size + len(labels))
 
 
-def seal(session: Session, rig_id: str, stored: StoredCapture) -> CaptureRow:
+def seal(session: Session, artifacts: Artifacts, rig_id: str, stored: StoredCapture) -> CaptureRow:
     """Write the row of a stored capture; raises Conflict where the rig was archived since its upload began.
 
     The bytes stay even then: they may be another capture's too, one that is being sealed at this moment.
     """
-    get_usable_rig(session, rig_id)
+    rig = get_usable_rig(session, rig_id)
     checked = stored.checked
     row = CaptureRow(
         id=new_id("cap"),
+        studio=rig.studio,
         rig_id=rig_id,
         kind=checked.kind,
         digest=stored.digest,
@@ -90,8 +95,18 @@ def seal(session: Session, rig_id: str, stored: StoredCapture) -> CaptureRow:
         warnings=checked.warnings,
         labels_sha256=stored.labels_sha256,
         source_sha256=stored.source_sha256,
+        size_bytes=stored.size_bytes,
         created_at=utc_now(),
     )
     session.add(row)
     session.flush()
+    # The same bytes may have been another capture's, and purged with it since they were stored.
+    keep(
+        session,
+        artifacts,
+        {
+            stored.labels_sha256: lambda: artifacts.put_bytes(stored.labels),
+            stored.source_sha256: lambda: artifacts.put_file(checked.source.path),
+        },
+    )
     return row

@@ -1,12 +1,19 @@
 """Finding checkpoints, and choosing the one a rig serves with."""
 
+from collections.abc import Sequence
+
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.artifacts import ArtifactStore
+from app.artifacts import Artifacts
 from app.checkpoints import activation
+from app.checkpoints.purging import checkpoint_purged
+from app.db import Database
 from app.errors import NotFound
-from app.rigs.repository import get_usable_rig
-from app.tables import CheckpointRow, RigRow
+from app.poses.engines import Engines, Fusion
+from app.rigs.cache import RigCache
+from app.rigs.repository import get_rig, get_usable_rig
+from app.tables import ActivationRow, CheckpointRow, RigRow
 
 
 def find(session: Session, checkpoint_id: str) -> tuple[CheckpointRow, RigRow]:
@@ -18,24 +25,58 @@ def find(session: Session, checkpoint_id: str) -> tuple[CheckpointRow, RigRow]:
     return row, session.get_one(RigRow, row.rig_id)
 
 
-def activate(session: Session, artifacts: ArtifactStore, checkpoint_id: str) -> tuple[CheckpointRow, RigRow]:
-    """Serve the rig with this checkpoint, whether it was promoted or not: an operator may know better.
-
-    Raises CorruptArtifact where its bytes are not whole, so that a rig never serves with what cannot be loaded.
-    """
-    row, _ = find(session, checkpoint_id)
-    rig = _changeable_rig(session, row.rig_id)
-    artifacts.read(row.artifact_sha256)
-    activation.activate(session, rig, checkpoint_id, activation.Action.ACTIVATED)
+def find_whole(session: Session, checkpoint_id: str) -> tuple[CheckpointRow, RigRow]:
+    """The same, which must not have been purged; raises NotFound or Conflict."""
+    row, rig = find(session, checkpoint_id)
+    if row.purged_at is not None:
+        raise checkpoint_purged(checkpoint_id)
     return row, rig
 
 
-def roll_back(session: Session, rig_id: str) -> tuple[RigRow, str]:
+def check_serving(
+    database: Database, artifacts: Artifacts, rigs: RigCache, engines: Engines, checkpoint_id: str
+) -> None:
+    """See to it that the checkpoint can serve, before it does; its engine is then loaded here.
+
+    Takes too long for a session to be open meanwhile. Raises CorruptArtifact where its bytes are not whole, and
+    CheckpointMismatch where they are not for its rig.
+    """
+    with database.read_session() as session:
+        row, _ = find_whole(session, checkpoint_id)
+        rig = rigs.get(get_usable_rig(session, row.rig_id))
+    artifacts.open(row.artifact_sha256).close()
+    engines.get(rig, Fusion(row.id, row.artifact_sha256))
+
+
+def activate(session: Session, checkpoint_id: str, reason: str) -> tuple[CheckpointRow, RigRow]:
+    """Serve the rig with this checkpoint, whether it was promoted or not: an operator may know better."""
+    row, _ = find(session, checkpoint_id)
+    rig = _changeable_rig(session, row.rig_id)
+    session.refresh(row)
+    if row.purged_at is not None:  # since it was checked
+        raise checkpoint_purged(checkpoint_id)
+    activation.activate(session, rig, checkpoint_id, activation.Action.ACTIVATED, reason)
+    return row, rig
+
+
+def roll_back(session: Session, rig_id: str, reason: str) -> tuple[RigRow, str]:
     """Serve the rig as before its last promotion or activation; answers the checkpoint that no longer serves."""
     rig = _changeable_rig(session, rig_id)
     before = rig.active_checkpoint_id or ""
-    activation.roll_back(session, rig)
+    activation.roll_back(session, rig, reason)
     return rig, before
+
+
+def list_activations(
+    session: Session, rig_id: str, limit: int, before: int | None
+) -> tuple[Sequence[ActivationRow], bool]:
+    """A rig's changes of its checkpoint, the newest first, from before the number; and whether there are more."""
+    get_rig(session, rig_id)
+    query = select(ActivationRow).where(ActivationRow.rig_id == rig_id)
+    if before is not None:
+        query = query.where(ActivationRow.id < before)
+    rows = session.scalars(query.order_by(ActivationRow.id.desc()).limit(limit + 1)).all()
+    return rows[:limit], len(rows) > limit
 
 
 def _changeable_rig(session: Session, rig_id: str) -> RigRow:

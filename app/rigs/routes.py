@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response, status
 
-from app.deps import DatabaseDep, ReadSessionDep, SessionDep
+from app.deps import ArtifactsDep, DatabaseDep, ReadSessionDep, SessionDep
 from app.pagination import Page, PageDep
 from app.problems import responses
-from app.rigs import repository, service
+from app.rigs import purging, repository, service
 from app.rigs.cache import RigCache
 from app.rigs.schemas import RigIn, RigOut, RigPatch
 from app.wire import Id
@@ -79,9 +79,18 @@ def change(rig_id: Id, patch: RigPatch, session: SessionDep, rigs: RigsDep) -> R
 @router.delete(
     "/{rig_id}",
     status_code=status.HTTP_204_NO_CONTENT,
-    summary="Archive a rig",
-    responses=responses(401, 404),
+    summary="Archive a rig, or purge it",
+    responses=responses(401, 403, 404, 409, 503),
 )
-def archive(rig_id: Id, session: SessionDep) -> None:
-    """The rig and all that came from it stay readable."""
-    service.archive(session, rig_id)
+def archive(
+    rig_id: Id,
+    database: DatabaseDep,
+    artifacts: ArtifactsDep,
+    purge: Annotated[bool, Query(description="also purge its captures and checkpoints; needs the scope admin")] = False,
+) -> None:
+    """The rig and all that came from it stay readable; with `purge`, their rows do, and the bytes are gone."""
+    if purge:
+        purging.purge(database, artifacts, rig_id)
+        return
+    with database.session() as session:
+        service.archive(session, rig_id)

@@ -10,7 +10,17 @@ Vector3 = Annotated[list[Number], Field(min_length=3, max_length=3)]
 Matrix3 = Annotated[list[Vector3], Field(min_length=3, max_length=3)]
 CameraId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/\\:\x00-\x1f\x7f]+$")]
 RigStatus = Literal["registered", "adapting", "adapted", "archived"]
-_ANSWERED = ("id", "revision", "digest", "status", "active_checkpoint", "created_at", "archived_at")
+_ANSWERED = (
+    "id",
+    "revision",
+    "digest",
+    "status",
+    "active_checkpoint",
+    "capture_retention_days",
+    "checkpoints_kept",
+    "created_at",
+    "archived_at",
+)
 
 
 class View(BaseModel):
@@ -81,6 +91,12 @@ class RigPatch(BaseModel):
     name: Name | None = None
     notes: Notes | None = None
     tags: list[Tag] | None = Field(default=None, max_length=32)
+    capture_retention_days: int | None = Field(
+        default=None, ge=0, le=36_500, description="captures are purged so long after their last use; 0 is never"
+    )
+    checkpoints_kept: int | None = Field(
+        default=None, ge=0, le=10_000, description="the newest checkpoints that are kept; 0 is all of them"
+    )
 
 
 class CameraOut(Calibration):
@@ -106,5 +122,7 @@ class RigOut(BaseModel):
     cameras: list[CameraOut]
     up: Vector3 | None
     volume: Volume | None
+    capture_retention_days: int | None = Field(description="null follows the deployment, 0 is never")
+    checkpoints_kept: int | None = Field(description="null follows the deployment, 0 is all of them")
     created_at: Time
     archived_at: Time | None

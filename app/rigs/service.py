@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.access.principal import acting
+from app import audit
+from app.access.principal import Scope, acting
 from app.errors import Forbidden
 from app.rigs import repository
 from app.rigs.cache import RigCache
@@ -14,6 +15,8 @@ from app.tables import RigRow, new_id, utc_now
 from models.errors import InvalidRig
 from models.plausibility import check_plausible
 from models.rig import Rig
+
+_RETENTION = ("capture_retention_days", "checkpoints_kept")
 
 
 def register(session: Session, sent: RigIn) -> RigRow:
@@ -36,9 +39,15 @@ def register(session: Session, sent: RigIn) -> RigRow:
 
 
 def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
-    """Change name, notes or tags; what is null or left out stays."""
+    """Change name, notes, tags or, with the scope ``admin``, how long things are kept; what is left out stays."""
     row = repository.get_usable_rig(session, rig_id)
-    for field, value in patch.model_dump(exclude_none=True).items():
+    changes = patch.model_dump(exclude_none=True)
+    retention = {field: changes[field] for field in _RETENTION if field in changes}
+    if retention:
+        if not acting(session).may(Scope.ADMIN):
+            raise Forbidden("To say how long things are kept needs the scope 'admin'.", at=next(iter(retention)))
+        audit.record(session, "rig.retention", row.id, **retention)
+    for field, value in changes.items():
         setattr(row, field, _unique(value) if field == "tags" else value)
     session.flush()
     return row
@@ -97,6 +106,8 @@ def _describe(row: RigRow, rig: Rig, is_adapting: bool) -> RigOut:
             "cameras": cameras,
             "up": document.get("up"),
             "volume": document.get("volume"),
+            "capture_retention_days": row.capture_retention_days,
+            "checkpoints_kept": row.checkpoints_kept,
             "created_at": row.created_at,
             "archived_at": row.archived_at,
         }

@@ -31,7 +31,7 @@ def test_changed_and_missing_bytes_are_told(artifacts: ArtifactStore) -> None:
     artifacts.path(sha256).write_bytes(b"wrong")
     with pytest.raises(CorruptArtifact, match="does not hold"):
         artifacts.read(sha256)
-    artifacts.path(sha256).unlink()
+    (artifacts.root / sha256[:2] / sha256).unlink()
     with pytest.raises(CorruptArtifact, match="missing"):
         artifacts.read(sha256)
 

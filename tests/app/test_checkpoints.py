@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from job_rows import add_capture, add_job
 from running import Service
 from sqlalchemy import select
+from stored import checkpoint_of
 
 from app.checkpoints.activation import Action, read_history
 from app.tables import ActivationRow, CheckpointRow, RigRow, new_id
+from models.rig import Rig
 from models.worlds import World
 
 
@@ -21,9 +23,12 @@ def rig(service: Service, world: World) -> str:
     return service.register(world)
 
 
-def add_checkpoint(service: Service, rig: str, data: bytes = b"tensors", *, promoted: bool = True) -> str:
-    """A checkpoint of the rig, with its artifact."""
+def add_checkpoint(service: Service, rig: str, data: bytes | None = None, *, promoted: bool = True) -> str:
+    """A checkpoint of the rig, with its artifact: ``data``, or one that can serve."""
     database, artifacts = service.app.state.db, service.app.state.artifacts
+    if data is None:
+        with database.read_session() as session:
+            data = checkpoint_of(Rig.from_dict(session.get_one(RigRow, rig).document)).to_bytes()
     capture = add_capture(database, rig)
     row = CheckpointRow(
         id=new_id("ckp"), rig_id=rig, capture_id=capture, adaptation_id=add_job(database, rig, capture),
@@ -70,7 +75,7 @@ def test_checkpoints_are_listed_newest_first_with_the_active_one(service: Servic
 
 
 def test_the_manifest_tells_the_lineage(service: Service, rig: str) -> None:
-    answer = service.client.get(f"/v1/checkpoints/{add_checkpoint(service, rig)}").json()
+    answer = service.client.get(f"/v1/checkpoints/{add_checkpoint(service, rig, b'tensors')}").json()
     digest = hashlib.sha256(b"tensors").hexdigest()
     assert answer["manifest"]["digests"] == {"rig": "r", "artifact": digest}
     assert answer["manifest"]["metrics"] == {"fused": {"jdr": 0.9}}
@@ -78,7 +83,7 @@ def test_the_manifest_tells_the_lineage(service: Service, rig: str) -> None:
 
 
 def test_the_artifact_comes_with_its_digest_as_etag(service: Service, rig: str) -> None:
-    path = f"/v1/checkpoints/{add_checkpoint(service, rig)}/artifact"
+    path = f"/v1/checkpoints/{add_checkpoint(service, rig, b'tensors')}/artifact"
     answer = service.client.get(path)
     assert answer.content == b"tensors"
     etag = answer.headers["etag"]
