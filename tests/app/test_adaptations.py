@@ -199,6 +199,7 @@ def test_a_stream_tells_what_happens_and_ends_with_the_job(service: Service, rig
         stream = read_stream(answer.iter_lines())
         first = next(stream)
         assert (first["event"], first["data"]["state"]) == ("queued", "queued")
+        assert first["retry"] == str(events.RECONNECT_MS)  # how soon a browser that lost the stream comes again
         service.client.post(f"{path}/cancel")  # while the stream is open
         (last,) = stream
     assert (last["event"], last["data"]["state"]) == ("cancelled", "cancelled")

@@ -10,7 +10,7 @@ import pytest
 import redis
 from job_rows import add_capture, add_job, add_rig
 
-from app.artifacts import ArtifactStore
+from app.artifacts import Artifacts
 from app.captures.contents import Labels
 from app.db import Database
 from app.settings import Settings
@@ -62,7 +62,7 @@ def engine(checkpoint: Checkpoint) -> Callable[..., Checkpoint]:
     return run
 
 
-def add_world(database: Database, artifacts: ArtifactStore, world: World) -> str:
+def add_world(database: Database, artifacts: Artifacts, world: World) -> str:
     """A queued job on the world's frames, stored as the API stores them; its id."""
     labelled = world.labelled()
     rig_id = add_rig(database, world.rig.to_dict())
