@@ -1,5 +1,6 @@
 """Everything a deployment may choose, read once from the environment with the prefix ``RIGFUSE_``."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -33,6 +34,17 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     log_format: Literal["json", "console"] = "json"
+
+    requests_per_minute: int | None = Field(default=None, ge=1, description="of keys that have no rate of their own")
+    failed_keys_per_minute: int = Field(default=30, ge=1, description="wrong keys from one address")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="whose pages may ask")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="none: any Host header will do")
+    trusted_proxies: str = Field(default="127.0.0.1", description="whose X-Forwarded-For and -Proto are believed")
+    hsts_s: int = Field(default=0, ge=0, description="Strict-Transport-Security; only behind TLS")
+    header_timeout_s: float = Field(default=10.0, gt=0, description="for the head of a request")
+    body_timeout_s: float = Field(default=30.0, gt=0, description="between two pieces of a body")
+    min_body_rate: ByteSize = Field(default=ByteSize(1024), description="bytes a second, of a body that takes longer")
+    max_connections: int = Field(default=1000, ge=1, description="at the same time; further ones are answered 503")
 
     artifacts_endpoint: str = Field(default="", description="of an S3-compatible store; empty is Amazon's own")
     artifacts_region: str = "us-east-1"
@@ -93,11 +105,18 @@ class Settings(BaseSettings):
     max_attempts: int = Field(default=3, ge=1)
     worker_memory: ByteSize | None = Field(default=None, description="what adaptations of one worker may use at most")
 
-    @field_validator("api_keys", "trusted_keys", "pinned_rigs", mode="before")
+    @field_validator("api_keys", "trusted_keys", "pinned_rigs", "cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(key.strip() for key in value.split(",") if key.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"https?://[^/\s*]+", origin) for origin in value):
+            raise ValueError("name each origin as a browser does, such as https://studio.example")
         return value
 
     @field_validator("data_dir")
