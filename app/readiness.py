@@ -13,17 +13,15 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI
 
+from app.errors import ServiceUnavailable
 from app.redaction import redacted
 from app.revisions import check_schema
+from models.errors import RigFuseError
 from models.weights import load_omega
 
 WITHIN_S = 2.0
 
 log = structlog.get_logger(__name__)
-
-
-class NotAnswering(Exception):
-    """A part answers, but not as it should; the sentence is for an operator."""
 
 
 class Part:
@@ -49,7 +47,7 @@ class Part:
         if error is None:
             return None
         log.warning("not_ready", part=self.name, error=repr(error))
-        return str(error) if isinstance(error, NotAnswering) else type(error).__name__
+        return error.message if isinstance(error, RigFuseError) else type(error).__name__
 
 
 class Readiness:
@@ -81,7 +79,7 @@ def of_application(app: FastAPI) -> Readiness:
 
     def check_weights() -> None:
         if state.backbone is None:
-            raise NotAnswering("the backbone is not loaded yet")
+            raise ServiceUnavailable("the backbone is not loaded yet")
         load_omega()  # verified against its digest
 
     def check_disk() -> None:
@@ -104,4 +102,4 @@ def check_free(folder: Path, least: int) -> None:
     """Raise where the disk of ``folder`` has less than ``least`` bytes left."""
     free = shutil.disk_usage(folder).free
     if free < least:
-        raise NotAnswering(f"{free >> 20} MiB free, {least >> 20} MiB wanted")
+        raise ServiceUnavailable(f"{free >> 20} MiB free, {least >> 20} MiB wanted")
