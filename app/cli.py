@@ -86,6 +86,7 @@ def api(
         port=settings.port,
         access_log=False,
         log_config=None,  # its lines go where ours go
+        ws_max_size=settings.live_message_bytes,
     )
     sockets = None if fd is None else [socket.socket(fileno=fd)]
     try:

@@ -25,6 +25,7 @@ PART = "heatmaps"
 LARGEST_VALUE = 1000.0
 MAX_FRAME_NAME = 128
 _MAX_MEMBERS = 16
+_DIMENSIONS = 5  # frames, cameras, joints, rows, columns
 _MAX_CAMERAS = 256  # more than any rig has, so that a camera too many is told by its name
 _MAX_HEADER = 4096
 _CHUNK_BYTES = 8 << 20
@@ -61,6 +62,7 @@ class HeatmapFile:
         with open_archive(self.path, PART, self.limits) as archive, _member(archive, PART) as (handle, header):
             flat = np.frombuffer(_read_exactly(handle, header.nbytes), header.dtype)
         array = flat.reshape(header.shape[::-1]).T if header.fortran else flat.reshape(header.shape)
+        array = array if array.ndim == _DIMENSIONS else array[None]
         place = {name: index for index, name in enumerate(self.frames)}
         frames = tuple(place[name] for name in (self.frames if wanted is None else wanted))
         if (frames, self.camera_order) != (tuple(range(len(array))), tuple(range(array.shape[1]))):
@@ -68,17 +70,21 @@ class HeatmapFile:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def check_heatmaps(path: Path, rig: Rig, settings: Settings, max_frames: int) -> HeatmapFile:
+def check_heatmaps(
+    path: Path, rig: Rig, settings: Settings, max_frames: int, *, only: str | None = None
+) -> HeatmapFile:
     """Check the npz at ``path`` against the rig, reading its values in bounded memory.
 
-    Raises InvalidHeatmaps (or another InvalidInput) that names the array at fault.
+    With ``only`` it may be that one frame alone, without the arrays' first axis and without ``frames``. Raises
+    InvalidHeatmaps (or another InvalidInput) that names the array at fault.
     """
     limits = ArchiveLimits(_MAX_MEMBERS, settings.max_unpacked_bytes)
     with open_archive(path, PART, limits) as archive:
-        frames = _names(archive, "frames", max_frames)
+        named = only is None or any(info.filename == "frames.npy" for info in archive.files)
+        frames = _names(archive, "frames", max_frames) if named else (only or "",)
         order = _camera_order(rig, _names(archive, "cameras", _MAX_CAMERAS))
         with _member(archive, PART) as (handle, header):
-            _check_shape(header, rig, len(frames))
+            _check_shape(header, rig, len(frames), alone=only is not None)
             _check_values(handle, header)
     return HeatmapFile(path, frames, order, limits)
 
@@ -184,11 +190,11 @@ def _camera_order(rig: Rig, cameras: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(cameras.index(camera) for camera in known)
 
 
-def _check_shape(header: _Header, rig: Rig, frames: int) -> None:
+def _check_shape(header: _Header, rig: Rig, frames: int, *, alone: bool) -> None:
     if header.dtype.kind != "f" or header.dtype.itemsize not in (2, 4):
         raise InvalidHeatmaps(f"heatmaps must be float16 or float32; they are {header.dtype}.", at=header.at)
     expected = (frames, len(rig.cameras), len(rig.skeleton.joints), HEATMAP_SIZE, HEATMAP_SIZE)
-    if header.shape != expected:
+    if header.shape != expected and not (alone and header.shape == expected[1:]):
         raise InvalidHeatmaps(
             f"heatmaps has shape {header.shape}; {frames} frames, this rig's {expected[1]} cameras "
             f"and the {expected[2]} joints of {rig.joints} need {expected}.",

@@ -18,7 +18,7 @@ from models.rig import Camera, Rig
 
 PART = "frames"
 MAX_IMAGE_BYTES = 256 << 20
-_ENTRY = re.compile(r"(?:\./)?(?P<frame>[^/]{1,128})/(?P<camera>[^/]+)\.(?:jpe?g|png)", re.IGNORECASE)
+_ENTRY = re.compile(r"(?:\./)?(?:(?P<frame>[^/]{1,128})/)?(?P<camera>[^/]+)\.(?:jpe?g|png)", re.IGNORECASE)
 _ALLOWED_EXTRAS = 200  # what file managers leave in archives
 _KEPT_BYTES = 512 << 20
 
@@ -79,15 +79,18 @@ class FrameImages:
         return image
 
 
-def check_images(path: Path, rig: Rig, settings: Settings, max_frames: int) -> ImageFile:
-    """Check the zip's directory against the rig; the images themselves are checked as they are decoded."""
+def check_images(path: Path, rig: Rig, settings: Settings, max_frames: int, *, only: str | None = None) -> ImageFile:
+    """Check the zip's directory against the rig; the images themselves are checked as they are decoded.
+
+    With ``only`` the images may lie beside each other, without a folder, and are that one frame's.
+    """
     limits = ArchiveLimits(
         entries=max_frames * (len(rig.cameras) + 1) * 2 + _ALLOWED_EXTRAS,
         unpacked_bytes=settings.max_unpacked_bytes,
         ratio=settings.max_compression_ratio,
     )
     with open_archive(path, PART, limits) as archive:
-        found = _sort_entries(archive, rig)
+        found = _sort_entries(archive, rig, only)
     if not found:
         raise InvalidImage("The zip holds no images; they are to be called <frame>/<camera>.jpg or .png.", at=PART)
     if len(found) > max_frames:
@@ -100,13 +103,13 @@ def check_images(path: Path, rig: Rig, settings: Settings, max_frames: int) -> I
     return ImageFile(path, tuple(found), entries, limits, settings.max_image_pixels)
 
 
-def _sort_entries(archive: Archive, rig: Rig) -> dict[str, dict[str, str]]:
+def _sort_entries(archive: Archive, rig: Rig, only: str | None) -> dict[str, dict[str, str]]:
     known = {camera.id for camera in rig.cameras}
     found: dict[str, dict[str, str]] = {}
     for info in archive.files:
         if _left_by_file_manager(info.filename):
             continue
-        frame, camera = _read_name(info, known)
+        frame, camera = _read_name(info, known, only)
         cameras = found.setdefault(frame, {})
         if camera in cameras:
             raise InvalidImage(
@@ -120,10 +123,11 @@ def _left_by_file_manager(name: str) -> bool:
     return name.startswith("__MACOSX/") or name.rpartition("/")[2] in {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
-def _read_name(info: zipfile.ZipInfo, known: set[str]) -> tuple[str, str]:
+def _read_name(info: zipfile.ZipInfo, known: set[str], only: str | None) -> tuple[str, str]:
     name = info.filename
     match = _ENTRY.fullmatch(name)
-    if match is None:
+    frame = (match["frame"] or only) if match else None
+    if match is None or frame is None:
         raise InvalidImage(
             f"The entry {name!r} is not called <frame>/<camera>.jpg or .png.", at=name, code="invalid_entry"
         )
@@ -135,7 +139,7 @@ def _read_name(info: zipfile.ZipInfo, known: set[str]) -> tuple[str, str]:
         )
     if info.file_size > MAX_IMAGE_BYTES:
         raise UploadTooLarge(f"The image {name!r} is larger than {MAX_IMAGE_BYTES:,} bytes.", at=name)
-    return match["frame"], match["camera"]
+    return frame, match["camera"]
 
 
 def _complete(frame: str, cameras: dict[str, str], rig: Rig) -> tuple[str, ...]:

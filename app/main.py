@@ -8,8 +8,10 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI
 
 from app import auth, health, openapi, problems, readiness, tracing
+from app.access.guard import Guard
 from app.access.keyring import KeyRing
 from app.access.routes import router as access
+from app.access.usage import Usage
 from app.adaptations.routes import router as adaptations
 from app.artifact_stores import open_artifacts
 from app.captures.routes import router as captures
@@ -18,6 +20,7 @@ from app.dashboard.routes import router as dashboard
 from app.db import Database
 from app.draining import Draining, DrainingGate
 from app.limits import RequestLimits
+from app.live.routes import router as live
 from app.metrics import Metrics
 from app.observability import RequestContext, configure_logging
 from app.poses.routes import router as poses
@@ -66,6 +69,8 @@ def create_app(settings: Settings) -> FastAPI:
     state.serving = Serving(settings, database, state.artifacts, state.rigs)
     state.engines = state.serving.engines
     state.metrics = Metrics(state.db)
+    state.guard = Guard(settings, keys, state.metrics)
+    state.usage = Usage(database)
     state.metrics.watch_engines(lambda: len(state.engines), lambda: state.engines.nbytes)
     state.metrics.watch_disk(settings.data_dir, "data")
     state.draining = Draining()
@@ -85,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _add_routes(app: FastAPI) -> None:
-    for router in (rigs, captures, uploads, adaptations, checkpoints, poses, workers, access):
+    for router in (rigs, captures, uploads, adaptations, checkpoints, poses, live, workers, access):
         app.include_router(
             router,
             prefix="/v1",

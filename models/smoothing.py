@@ -46,7 +46,7 @@ def smooth(
         raise InvalidOptions(f"fps must lie between {_MIN_FPS:g} and {_MAX_FPS:g}.", at="fps")
     if method == "none" or not len(points):
         return points
-    doubt = _filled_in(points, covariance, metres_per_unit)
+    doubt = doubts(points, covariance, metres_per_unit)
     if method == "savgol":
         return savitzky_golay(points, fps, variance=np.einsum("fjii->fj", doubt))
     tracker = CausalFilter.start(points.shape[1], fps, metres_per_unit)
@@ -56,7 +56,7 @@ def smooth(
     return smoothed
 
 
-def _filled_in(points: Array, covariance: Array | None, metres_per_unit: float) -> Array:
+def doubts(points: Array, covariance: Array | None, metres_per_unit: float) -> Array:
     """Covariances [F, J, 3, 3] for all joints, those unknown as they commonly are."""
     usual = np.eye(3) * (_SIGMA / metres_per_unit) ** 2
     if covariance is None:
@@ -147,6 +147,17 @@ class CausalFilter:
         """A filter that has seen nothing yet."""
         unknown, none = np.full((joints, 6), np.nan), np.zeros(joints, np.intp)
         return cls(unknown, np.tile(np.eye(6), (joints, 1, 1)), none, 1 / fps, metres_per_unit)
+
+    def skip(self, frames: int) -> "CausalFilter":
+        """The filter after so many frames of which nothing came; after 0.2 s of them nothing is known any more."""
+        if not frames:
+            return self
+        joints, longest = len(self.state), _longest_gap(1 / self.dt)
+        nothing, doubt = np.full((joints, 3), np.nan), np.tile(np.eye(3), (joints, 1, 1))
+        tracker = self
+        for _ in range(min(frames, longest + 1)):
+            tracker, _predicted = tracker.step(nothing, doubt)
+        return tracker
 
     def step(self, points: Array, doubt: Array) -> tuple["CausalFilter", Array]:
         """Take joints [J, 3] with covariances [J, 3, 3], and give them smoothed.

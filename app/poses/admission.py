@@ -18,6 +18,7 @@ from app.settings import Settings
 IsGone = Callable[[], Awaitable[bool]]
 _LOOK_S = 0.25  # how often those that wait are looked after
 _FIRST_GUESS_S = 0.1
+_STREAM_RETRY_S = 10.0
 _SMOOTHING = 0.1
 _MEMORY_PATIENCE_S = 10.0  # others finish, and free theirs, in a few seconds at most
 
@@ -32,7 +33,8 @@ class Admission:
         self._concurrency = settings.pose_concurrency
         self._queue = settings.pose_queue
         self._upload_bytes, self._largest_body = settings.pose_upload_bytes, settings.max_upload_bytes
-        self._promised = 0
+        self._promised = self._streams = 0
+        self._most_streams = settings.live_connections
         self._seconds = _FIRST_GUESS_S
         self.memory = Memory(settings.pose_memory)
 
@@ -66,6 +68,18 @@ class Admission:
         finally:
             self._turns.release_on_behalf_of(borrower)
             self._seconds += _SMOOTHING * (time.perf_counter() - started - self._seconds)
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """A place for a stream of live frames; raises ServiceUnavailable where none is left."""
+        if self._streams >= self._most_streams:
+            detail = f"All {self._most_streams} places for live frames are taken; connect again later."
+            raise ServiceUnavailable(detail, code="busy", retry_after_s=_STREAM_RETRY_S)
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
 
     async def _acquire(self, borrower: object, is_gone: IsGone) -> None:
         try:

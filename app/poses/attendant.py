@@ -49,6 +49,7 @@ class Attendant:
         self._served: OrderedDict[str, None] = OrderedDict()
         self._followed: Counter[str] = Counter()
         self._active: dict[str, Active] = {}
+        self._seen_at = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
@@ -83,9 +84,9 @@ class Attendant:
                 self._followed[rig_id] -= 1
                 self._followed += Counter()  # drops what is zero
 
-    def ready(self, rig_id: str) -> Fusion | None:
-        """What the rig serves with, as last seen, if its engine is loaded."""
-        active = self._active.get(rig_id)
+    def ready(self, rig_id: str, since: float) -> Fusion | None:
+        """What the rig serves with, if its engine is loaded, as seen after the moment ``since`` (monotonic)."""
+        active = self._active.get(rig_id) if self._seen_at > since else None
         return active.fusion if active and self._engines.has(active.rig_digest, active.fusion) else None
 
     def _run(self) -> None:
@@ -128,10 +129,11 @@ class Attendant:
             interesting = sorted({*self._served, *self._followed, *self._always, *pinned})
         if not interesting:
             return
-        before = self._active
+        before, now = self._active, time.monotonic()
         with self._database.read_session() as session:
             found = _read(session, interesting)
         self._remember(found)
+        self._seen_at = now
         for rig_id, active in found.items():
             if rig_id in before and before[rig_id].fusion != active.fusion:
                 self._load(rig_id, active)

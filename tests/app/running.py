@@ -42,6 +42,7 @@ class Service:
             rows = {
                 table.name: session.scalar(select(func.count()).select_from(table)) or 0
                 for table in Base.metadata.sorted_tables
+                if table.name != "rig_serving"  # written at its own pace
             }
         folders = (self.settings.uploads_dir, self.settings.data_dir / "artifacts")
         return rows, sorted(str(path) for folder in folders for path in folder.rglob("*") if path.is_file())
@@ -51,7 +52,9 @@ class Service:
 def serving(settings: Settings, **headers: str) -> Iterator[Service]:
     """Run the service on a free port, in a thread."""
     app = create_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws_max_size=settings.live_message_bytes)
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -48,6 +48,11 @@ def test_smoothing_needs_to_know_how_fast_frames_follow(service: Service, world:
     assert "fps" in answer.json()["detail"]
 
 
+def test_fps_without_smoothing_is_not_ignored_in_silence(service: Service, world: World) -> None:
+    answer = ask(service, service.register(world), payloads.heatmaps(world), fps="25")
+    assert (answer.status_code, answer.json()["code"], answer.json()["at"]) == (422, "fps_unused", "query.fps")
+
+
 @pytest.mark.parametrize("query", [{"smoothing": "median"}, {"smoothing": "savgol", "fps": "0"}, {"fps": "nan"}])
 def test_what_makes_no_sense_is_refused(service: Service, world: World, query: dict[str, str]) -> None:
     assert ask(service, service.register(world), payloads.heatmaps(world), **query).status_code == 422
@@ -80,5 +85,7 @@ def test_the_client_asks_for_both(service: Service, world: World, tmp_path: Path
     rig, data = service.register(world), payloads.heatmaps(world)
     (tmp_path / "heatmaps.npz").write_bytes(data)
     with RigFuseClient(str(service.client.base_url)) as client:
-        document = client.poses(rig, heatmaps=tmp_path / "heatmaps.npz", smoothing="causal", fps=FPS, covariance=True).model_dump(mode="json")
+        document = client.poses(
+            rig, heatmaps=tmp_path / "heatmaps.npz", smoothing="causal", fps=FPS, covariance=True
+        ).model_dump(mode="json")
     assert document == ask(service, rig, data, smoothing="causal", fps=str(FPS), covariance="true").json()
