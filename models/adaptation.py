@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from models import epipolar, evaluation, finetuning, metafuse, metrics, naivefuse, naivefuse_meta
 from models.checkpoint import Checkpoint
+from models.fallback import fall_back
+from models.judgement import Serving, judge
 from models.labelled import LabelledFrames, check_enough
 from models.learning import Learned, Parts, Progress, Task
 from models.limbs import median_limb_lengths
@@ -36,9 +38,13 @@ def adapt(
     progress: Progress = lambda _stage, _fraction: None,
     capture_digest: str = "",
     device: str = "cpu",
+    incumbent: Checkpoint | None = None,
+    used: bool = False,
 ) -> Checkpoint:
     """Adapt a rig to its labelled frames.
 
+    ``incumbent`` is the checkpoint that the rig serves with, which the new one must beat; without one, ``used`` says
+    whether the rig has served joints in space yet, in the world of the extrinsics sent.
     ``progress(stage, fraction of the whole)`` may raise to stop. The result is deterministic for a seed and device.
     Raises InvalidOptions, and InsufficientLabels where the frames left after holding some out are too few.
     """
@@ -61,7 +67,12 @@ def adapt(
         },
     )  # fmt: skip
     progress("evaluate", 0.7)
-    return _judge(rig, cameras, parts, draft, progress)
+    draft = _read_best(rig, cameras, parts, draft)
+    progress("evaluate", 0.8)
+    frames = parts.seen if learned.may_project else parts.choose  # what has many numbers knows the others by heart
+    draft = fall_back(rig, draft, frames)
+    progress("evaluate", 0.85)
+    return judge(rig, draft, parts.held_out, Serving(incumbent, used, chosen.allow_new_world), progress)
 
 
 _LEARN: Mapping[str, Callable[[Task], Learned]] = {
@@ -85,43 +96,11 @@ def _split(labelled: LabelledFrames, holdout: float, rng: np.random.Generator) -
     return Parts(fit, chosen, held_out)
 
 
-def _judge(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint, progress: Progress) -> Checkpoint:
-    """Fill in the metrics on held-out frames, and decide."""
-    engine, draft = _best_engine(rig, cameras, parts, draft)
-    progress("evaluate", 0.8)
-    engines = {
-        "no_fusion": Engine.unfused(rig),
-        "robust_triangulation": Engine.triangulated(rig),
-        "epipolar": Engine.epipolar(rig),
-        "fused": engine,
-    }
-    held_out = parts.held_out
-    truth = evaluation.labels_in_space(cameras, held_out)
-    extrinsics = draft.lineage.get("extrinsics", "sent")
-    elsewhere = truth if extrinsics == "sent" else np.full_like(truth, np.nan)  # the cameras sent are of another world
-    report: dict[str, Any] = {
-        "jdr_threshold": evaluation.threshold_summary(rig, held_out),
-        "held_out_frames": list(held_out.frames),
-        "mpjpe_reference": "held-out labels in space, triangulated with the cameras of this checkpoint",
-    }
-    for index, (name, engine) in enumerate(engines.items()):
-        report[name] = evaluation.scores(
-            engine, evaluation.run(engine, held_out), held_out, truth if name == "fused" else elsewhere
-        )
-        progress("evaluate", 0.8 + 0.19 * (index + 1) / len(engines))
-    report["fused"]["per_pair"] = _pair_rows(rig, cameras, held_out, draft.gains)
-    report["calibration"] = evaluation.calibration(rig, cameras, held_out, extrinsics)
-    report["label_agreement"] = evaluation.rounded(evaluation.label_agreement(held_out, truth))
-    report["promoted"], report["reason"] = evaluation.verdict(report)
-    return replace(draft, metrics=report)
-
-
-def _best_engine(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint) -> tuple[Engine, Checkpoint]:
+def _read_best(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint) -> Checkpoint:
     """How 2D joints are told: as fused peaks, as projections of joints placed one by one, or of a body placed whole."""
-    direct = Engine.load(rig, draft)
     if not draft.project:
-        return direct, draft
-    seen = parts.seen
+        return draft
+    direct, seen = Engine.load(rig, draft), parts.seen
     truth = evaluation.labels_in_space(cameras, seen)
     known: NDArray[np.float64] = np.all(np.isfinite(truth), axis=-1).astype(np.float64)
     limbs = median_limb_lengths(truth, known, rig.skeleton, metres_per_unit=rig.metres_per_unit)
@@ -131,29 +110,9 @@ def _best_engine(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint) -> tup
         (direct.reading(project=True, limbs=limbs), replace(draft, limbs=limbs)),
     ]
     rates = [_jdr(engine, parts.choose) for engine, _ in ways]
-    return ways[max(range(len(ways)), key=lambda way: (rates[way], way))]
+    return ways[max(range(len(ways)), key=lambda way: (rates[way], way))][1]
 
 
 def _jdr(engine: Engine, frames: LabelledFrames) -> float:
     threshold = metrics.half_head_px(engine.rig.skeleton, frames.joints_view)[..., None]
     return metrics.jdr(evaluation.run(engine, frames).joints_view, frames.joints_view, threshold)
-
-
-def _pair_rows(rig: Rig, cameras: Rig, frames: LabelledFrames, gains: NDArray[np.float32]) -> list[dict[str, Any]]:
-    sent, used = evaluation.epipolar_error_px(rig, frames), evaluation.epipolar_error_px(cameras, frames)
-    hidden, seen = frames.visibility == 1, frames.visibility == 2
-    rows = []
-    for p, (target, source) in enumerate(rig.pairs):
-        lost = hidden[:, target]
-        found = float(seen[:, source][lost].mean()) if lost.any() else None
-        rows.append(
-            {
-                "target": rig.cameras[target].id,
-                "source": rig.cameras[source].id,
-                "gain": round(float(gains[p]), 4),
-                "epipolar_error_px_sent": evaluation.rounded(sent[p], 3),
-                "epipolar_error_px": evaluation.rounded(used[p], 3),
-                "hidden_in_target_seen_by_source": None if found is None else round(found, 4),
-            }
-        )
-    return rows

@@ -67,6 +67,18 @@ class Checkpoint:
         """Whether it beat No-Fusion and epipolar fusion on held-out frames."""
         return bool(self.metrics.get("promoted", False))
 
+    def same_fusion(self, other: "Checkpoint") -> bool:
+        """Whether it serves exactly as another does, whatever was measured of either."""
+        tensors = ("theta", "left", "right", "limbs", "gains", "R", "t")
+        plain = ("method", "rig_digest", "project", "alone")
+        ours, theirs = self.omega, other.omega
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in plain)
+            and (ours.gains, ours.sharpness, ours.pooling) == (theirs.gains, theirs.sharpness, theirs.pooling)
+            and np.array_equal(ours.values, theirs.values)
+            and all(_alike(getattr(self, name), getattr(other, name)) for name in tensors)
+        )
+
     def manifest(self) -> dict[str, Any]:
         """What it is and where it comes from, without the tensors."""
         return {
@@ -184,6 +196,12 @@ def _check_shapes(tensors: dict[str, NDArray[Any]]) -> None:
     for name, shape in expected.items():
         if tensors[name].shape != shape:
             raise ValueError(f"{name} has shape {tensors[name].shape}, not {shape}")
+
+
+def _alike(ours: NDArray[Any] | None, theirs: NDArray[Any] | None) -> bool:
+    if ours is None or theirs is None:
+        return ours is theirs
+    return np.array_equal(ours, theirs, equal_nan=True)
 
 
 def _canonical(manifest: dict[str, Any]) -> str:

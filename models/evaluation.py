@@ -1,6 +1,6 @@
-"""Judging engines on held-out frames, and the verdict on a checkpoint."""
+"""Holding engines against labelled frames: what each finds, and how well the cameras fit the labels."""
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,6 @@ from models.runtime import Engine, Poses
 from models.triangulation import triangulate
 
 Array = NDArray[np.float64]
-_MAX_LABEL_ERROR_PX = 1.5  # of the median label, in heatmap pixels: several times what an annotator is off by
-_MAX_TURN_DEGREES = 10.0
-_MIN_AGREEMENT = 0.5
 _CHUNK = 8  # frames a time, so that memory does not grow with the capture
 
 
@@ -94,6 +91,38 @@ def _image_pixels(rig: Rig) -> Array:
     return np.array([geometry.image_pixels_per_heatmap_pixel(camera, view) for camera, view in views])
 
 
+@dataclass(frozen=True)
+class Measures:
+    """What became of every labelled joint, NaN where it does not count.
+
+    ``jdr`` [F, V, J] is 1 where it was found and 0 where not, ``jdr_hidden`` the same of hidden joints alone,
+    ``reprojection_px`` [F, V, J] how far the joint in space is from the label in raw image pixels, ``mpjpe_mm`` [F, J]
+    how far from the labels in space.
+    """
+
+    jdr: Array
+    jdr_hidden: Array
+    reprojection_px: Array
+    mpjpe_mm: Array
+
+    def subset(self, index: NDArray[np.intp]) -> "Measures":
+        """The frames at ``index``."""
+        return Measures(*(getattr(self, name)[index] for name in Measures.__dataclass_fields__))
+
+
+def measures(engine: Engine, poses: Poses, frames: LabelledFrames, truth: Array) -> Measures:
+    """Poses held against labels, joint by joint; ``truth`` [F, J, 3] are the labels in space."""
+    threshold = metrics.half_head_px(engine.rig.skeleton, frames.joints_view)[..., None]
+    labelled = np.isfinite(frames.joints_view).all(-1)
+    found = np.where(labelled, metrics.detected(poses.joints_view, frames.joints_view, threshold), np.nan)
+    return Measures(
+        jdr=found,
+        jdr_hidden=np.where(frames.visibility == 1, found, np.nan),
+        reprojection_px=_reprojection_px(engine.cameras, poses.pose3d, frames),
+        mpjpe_mm=np.linalg.norm(poses.pose3d - truth, axis=-1) * engine.rig.metres_per_unit * 1000,
+    )
+
+
 def scores(engine: Engine, poses: Poses, frames: LabelledFrames, truth: Array) -> dict[str, Any]:
     """JDR, reprojection error and MPJPE of poses against labels; ``truth`` [F, J, 3] are the labels in space."""
     threshold = metrics.half_head_px(engine.rig.skeleton, frames.joints_view)[..., None]
@@ -140,72 +169,6 @@ def threshold_summary(rig: Rig, frames: LabelledFrames) -> dict[str, Any]:
     threshold = metrics.half_head_px(rig.skeleton, frames.joints_view)
     rule = "half the labelled head" if rig.skeleton.head else "half of a tenth of the side of the labelled joints' box"
     return {"rule": rule, "median_heatmap_px": rounded(_median(threshold), 3)}
-
-
-def verdict(report: Mapping[str, Any]) -> tuple[bool, str]:
-    """Whether ``fused`` beats ``no_fusion`` and ``epipolar`` on held-out frames, and the reason in words.
-
-    The higher JDR wins; at the same JDR the lower reprojection error. Labels that contradict each other are no
-    yardstick: by them one engine is better than another only by chance. And where even repaired cameras do not fit the
-    labels, or had to be turned far, the calibration is wrong in a way that no repair should hide.
-    """
-    doubt = _doubt_about_cameras(report["calibration"])
-    if doubt is not None:
-        return False, doubt
-    agreement = report.get("label_agreement")
-    if agreement is None or agreement < _MIN_AGREEMENT:
-        share = "none" if agreement is None else f"only {agreement:.0%}"
-        return False, (
-            f"Not promoted: {share} of the joints labelled in two cameras or more meet in space on held-out frames, "
-            "so that nothing can be judged by these labels."
-        )
-    fused = report["fused"]
-    for rival, name in (("no_fusion", "No-Fusion"), ("epipolar", "epipolar fusion")):
-        if _rank(fused) <= _rank(report[rival]):
-            return False, (
-                f"Not promoted: on held-out frames its {_told(fused)} does not beat {name} with {_told(report[rival])}."
-            )
-    return True, (
-        f"Promoted: on held-out frames its {_told(fused)} beats No-Fusion with {_told(report['no_fusion'])} "
-        f"and epipolar fusion with {_told(report['epipolar'])}.{_elsewhere(report['calibration'])}"
-    )
-
-
-def _elsewhere(calibration: Mapping[str, Any]) -> str:
-    """What changes for whoever uses the joints in space, once such a checkpoint serves."""
-    if calibration["extrinsics"] != "labels":
-        return ""
-    return " Its joints in space are in the world that the labels define, not in that of the extrinsics sent."
-
-
-def _doubt_about_cameras(calibration: Mapping[str, Any]) -> str | None:
-    error = calibration["label_reprojection_median_heatmap_px"]
-    if error is not None and error > _MAX_LABEL_ERROR_PX:
-        which = "the cameras, not even repaired ones" if calibration["repaired"] else "the cameras"
-        return (
-            f"Not promoted: the labels do not fit {which}: their median reprojection error is {error:.1f} heatmap "
-            "pixels. Are calibrations exchanged between cameras, or labels between joints?"
-        )
-    for camera in calibration["cameras"]:
-        if camera["turned_degrees"] > _MAX_TURN_DEGREES:
-            return (
-                f"Not promoted: to fit the labels, camera {camera['camera']} had to be turned by "
-                f"{camera['turned_degrees']:.0f}°. Calibrate it again, or check that it is the camera it claims to be."
-            )
-    return None
-
-
-def _told(score: Mapping[str, Any]) -> str:
-    jdr, reprojection = score["jdr"], score["reprojection_px"]
-    return (
-        f"JDR of {'unknown' if jdr is None else format(jdr, '.1%')} "
-        f"(reprojection {'unknown' if reprojection is None else format(reprojection, '.1f') + ' px'})"
-    )
-
-
-def _rank(score: Mapping[str, Any]) -> tuple[float, float]:
-    reprojection = score["reprojection_px"]
-    return score["jdr"] or 0.0, -(np.inf if reprojection is None else reprojection)
 
 
 def mean(values: Array) -> float:

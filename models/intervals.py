@@ -44,8 +44,8 @@ class Draws:
         """Draws of ``frames`` frames in blocks of neighbours, about the cube root of the frames long."""
         length = block_length(frames)
         count = -(-frames // length)
-        starts = np.random.default_rng(seed).integers(max(frames, 1), size=(draws, count))
-        drawn = (starts[..., None] + np.arange(length)).reshape(draws, -1)[:, :frames] % max(frames, 1)
+        starts = np.random.default_rng(seed).integers(frames, size=(draws, count))
+        drawn = (starts[..., None] + np.arange(length)).reshape(draws, -1)[:, :frames] % frames
         flat = (drawn + frames * np.arange(draws)[:, None]).ravel()
         weights = np.bincount(flat, minlength=draws * frames).reshape(draws, frames).astype(np.float64)
         return cls(weights, frames / length)

@@ -5,7 +5,7 @@ epipolar geometry. Then few numbers are learned by the smooth detection loss: ho
 pair is trusted. What does not help on frames it was not fitted to is dropped.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from models.torch_fusion import KnotWeights, PencilFusion, detection_loss
 from models.weights import default_omega
 
 _LABEL_SIGMA_PX = 0.25
+_FOLDS = 3  # of the frames, to find out whether a repair holds for others
 _WIDTHS = (0.8, 1.0, 1.25)
 _SCALES = (0.5, 0.7, 1.0)
 _LEARNING_RATE = 0.03
@@ -49,9 +50,10 @@ def learn(task: Task) -> Learned:
 
 
 def _repair(rig: Rig, parts: Parts, options: AdaptationOptions) -> Rig:
-    """The rig with cameras repaired by the labels, where that is better on held-out labels; else as it was sent.
+    """The rig with cameras repaired by the labels, where that is better on labels not repaired by; else as sent.
 
-    Cameras that come from the labels alone are what they are.
+    That is found out by cross-validation: the frames held out decide nothing but the verdict. Cameras that come from
+    the labels alone are what they are.
     """
     if options.extrinsics == "labels":
         return extrinsics_from_labels(
@@ -59,16 +61,33 @@ def _repair(rig: Rig, parts: Parts, options: AdaptationOptions) -> Rig:
         )
     if not options.repair_cameras:
         return rig
-    learn = parts.seen
+    seen = replace(parts.seen, heatmaps=parts.seen.heatmaps[:, :0])  # folds need no heatmaps
+    repaired = _repaired(rig, seen)
+    folds = np.array_split(np.arange(len(seen.frames)), _FOLDS)
+    errors = [_fold_errors(rig, seen, fold) for fold in folds]
+    before, after = (np.concatenate(each) for each in zip(*errors, strict=True))
+    return repaired if evaluation.mean(after) < evaluation.mean(before) else rig
+
+
+def _fold_errors(rig: Rig, frames: LabelledFrames, fold: NDArray[np.intp]) -> tuple[NDArray[np.float64], ...]:
+    """Reprojection errors [F, V, J] of a fold's labels, by the cameras as sent and as the other frames repair them."""
+    others = frames.subset(np.setdiff1d(np.arange(len(frames.frames)), fold))
+    try:
+        repaired = _repaired(rig, others)
+    except InsufficientLabels:
+        repaired = rig
+    return tuple(evaluation.label_reprojection_px(cameras, frames.subset(fold)) for cameras in (rig, repaired))
+
+
+def _repaired(rig: Rig, frames: LabelledFrames) -> Rig:
+    """The rig with its cameras adjusted to the labels."""
     views = len(rig.cameras)
-    rays = np.stack([view.invert(learn.joints_view[:, v]) for v, view in enumerate(rig.views)], axis=2)
+    rays = np.stack([view.invert(frames.joints_view[:, v]) for v, view in enumerate(rig.views)], axis=2)
     sigma = np.array([_LABEL_SIGMA_PX / view.scale for view in rig.views])
     repair = repair_extrinsics(
         np.stack([c.R for c in rig.cameras]), np.stack([c.t for c in rig.cameras]), rays.reshape(-1, views, 2), sigma
     )
-    repaired = rig.with_poses(repair.R, repair.t)
-    before, after = (evaluation.label_reprojection_px(cameras, parts.held_out) for cameras in (rig, repaired))
-    return repaired if evaluation.mean(after) < evaluation.mean(before) else rig
+    return rig.with_poses(repair.R, repair.t)
 
 
 def _finetune(

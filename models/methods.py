@@ -27,6 +27,7 @@ class AdaptationOptions:
     regularisation: str = "l2"
     pooling: str = "sum"
     search_lines: bool = True
+    allow_new_world: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,39 +107,44 @@ OPTIONS: Mapping[str, Option] = {
         "whether the transforms are first fitted to the labels alone, from coarse to fine, which the paper does not do",
         bool,
     ),
+    "allow_new_world": Option(
+        "whether the result may start to serve although its joints in space are in another world than those that are "
+        "served now, as after `extrinsics: labels`",
+        bool,
+    ),
     "pooling": Option("what is taken along an epipolar line: the sum or the highest", str, choices=("sum", "max")),
 }
 
 METHODS: Mapping[str, Method] = {
     "metafuse": Method(
         "generic weights bent to cameras that the labels have repaired; steps learn the gains of single pairs",
-        ("holdout", "repair_cameras", "extrinsics", "body_height_m", "first_distance", "steps"),
+        ("holdout", "repair_cameras", "extrinsics", "body_height_m", "first_distance", "steps", "allow_new_world"),
         AdaptationOptions(),
     ),
     "metafuse_paper": Method(
         "MetaFuse as the paper has it: steps finetune the transform of every pixel from a meta-learned start; fusing "
         "knows no camera",
-        ("holdout", "steps", "search_lines"),
+        ("holdout", "steps", "search_lines", "allow_new_world"),
         AdaptationOptions(repair_cameras=False, steps=540),
     ),
     "affinefuse": Method(
         "the same from a start that was pre-trained on one studio, without meta-learning",
-        ("holdout", "steps", "search_lines"),
+        ("holdout", "steps", "search_lines", "allow_new_world"),
         AdaptationOptions(repair_cameras=False, steps=540),
     ),
     "naivefuse": Method(
         "dense weights from the labelled frames alone; with a thousand frames the upper bound of such methods",
-        ("holdout", "regularisation"),
+        ("holdout", "regularisation", "allow_new_world"),
         AdaptationOptions(repair_cameras=False, steps=0),
     ),
     "naivefuse_meta": Method(
         "dense weights drawn to those that were meta-learned for all pairs",
-        ("holdout",),
+        ("holdout", "allow_new_world"),
         AdaptationOptions(repair_cameras=False, steps=0),
     ),
     "epipolar": Method(
         "heuristic fusion along the lines of the cameras sent; only its width and gain are tuned on the labels",
-        ("holdout", "pooling"),
+        ("holdout", "pooling", "allow_new_world"),
         AdaptationOptions(repair_cameras=False, steps=0),
     ),
 }

@@ -3,78 +3,8 @@ import pytest
 from model_rigs import moved, studio
 
 from models import evaluation
-from models.evaluation import verdict
 from models.runtime import Engine
 from models.worlds import Detector, disturb, make_world
-
-NEVER = {"jdr": None, "reprojection_px": None}
-
-
-def report(
-    fused, no_fusion=(0.8, 5.0), epipolar=(0.85, 4.0), *, agreement=1.0, error_px=0.3, turned=1.0, **calibration
-):
-    told = zip(("fused", "no_fusion", "epipolar"), (fused, no_fusion, epipolar), strict=True)
-    cameras = [{"camera": "left", "turned_degrees": 0.1}, {"camera": "right", "turned_degrees": turned}]
-    return {name: {"jdr": jdr, "reprojection_px": px} for name, (jdr, px) in told} | {
-        "label_agreement": agreement,
-        "calibration": {
-            "repaired": True,
-            "extrinsics": "sent",
-            "label_reprojection_median_heatmap_px": error_px,
-            "cameras": cameras,
-        }
-        | calibration,
-    }
-
-
-@pytest.mark.parametrize(
-    ("fused", "promoted", "named"),
-    [
-        ((0.9, 9.0), True, "90.0%"),
-        ((0.85, 3.9), True, "3.9 px"),
-        ((0.85, 4.0), False, "epipolar fusion"),
-        ((0.85, 4.1), False, "epipolar fusion"),
-        ((0.85, None), False, "unknown"),
-        ((0.82, 1.0), False, "epipolar fusion"),
-        ((0.8, 5.0), False, "No-Fusion"),
-        ((0.7, 1.0), False, "No-Fusion"),
-        ((None, None), False, "unknown"),
-    ],
-)
-def test_the_higher_jdr_wins_and_at_the_same_the_lower_reprojection(fused, promoted, named):
-    decided, reason = verdict(report(fused))
-    assert decided is promoted
-    assert named in reason
-    assert reason.startswith("Promoted" if promoted else "Not promoted")
-
-
-def test_a_world_that_the_labels_define_is_told():
-    assert "world" not in verdict(report((0.9, 1.0)))[1]
-    assert verdict(report((0.9, 1.0), extrinsics="labels"))[1].endswith("not in that of the extrinsics sent.")
-
-
-@pytest.mark.parametrize("repaired", [True, False])
-def test_a_repair_is_told_of_only_where_there_was_one(repaired):
-    assert ("not even repaired ones" in verdict(report((0.9, 1.0), error_px=9.0, repaired=repaired))[1]) is repaired
-
-
-def test_a_full_tie_is_not_a_win():
-    assert verdict(report((0.8, 5.0), (0.8, 5.0), (0.8, 5.0)))[0] is False
-    assert verdict(report((None, None), (None, None), (None, None)))[0] is False
-
-
-@pytest.mark.parametrize("agreement", [None, 0.0, 0.49])
-def test_labels_that_do_not_meet_in_space_decide_nothing(agreement):
-    decided, reason = verdict(report((0.99, 0.1), agreement=agreement))
-    assert not decided
-    assert "labels" in reason
-
-
-@pytest.mark.parametrize(("doubt", "named"), [({"error_px": 2.0}, "2.0 heatmap pixels"), ({"turned": 34.0}, "right")])
-def test_cameras_that_cannot_be_right_are_not_hidden_by_a_repair(doubt, named):
-    decided, reason = verdict(report((0.99, 0.1), **doubt))
-    assert not decided
-    assert named in reason
 
 
 def test_labels_triangulate_to_the_truth(world):

@@ -1,0 +1,117 @@
+"""Where fusing harms: pairs that are left out, and cameras that fall back to their own heatmaps.
+
+Decided on frames that the method may look at, never on those held out, and only by paired evidence: what merely does
+not help stays, since it may help elsewhere. The level is shared out over all that is tried (Bonferroni), so that a rig
+in order loses a pair about once in forty adaptations.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import evaluation, metrics
+from models.checkpoint import Checkpoint
+from models.evaluation import rounded
+from models.fusion import Fuser
+from models.heatmap import decode
+from models.intervals import LEVEL, Draws, Interval
+from models.labelled import LabelledFrames
+from models.rig import Rig
+from models.runtime import Engine
+
+Array = NDArray[np.float64]
+_MOST, _LEAST, _BUDGET = 40, 12, 600  # frames to decide on, and frames × pairs
+_SUSPECTS = 12  # pairs that are tried, the most suspicious first
+_CHUNK = 8
+
+
+def fall_back(rig: Rig, draft: Checkpoint, frames: LabelledFrames) -> Checkpoint:
+    """The checkpoint without the pairs and cameras that fusing harms on ``frames``; its metrics tell them in words."""
+    count = min(_MOST, max(_LEAST, _BUDGET // len(rig.pairs)), len(frames.frames))
+    frames = frames.subset(np.unique(np.linspace(0, len(frames.frames) - 1, count).astype(int)))
+    pairs = _harmful_pairs(Engine.load(rig, draft), draft.gains, frames)
+    gains = draft.gains.copy()
+    gains[list(pairs)] = 0
+    draft = replace(draft, gains=gains)
+    cameras = _harmed_cameras(rig, draft, frames)
+    for view in cameras:
+        gains[[view in pair for pair in rig.pairs]] = 0
+    alone = tuple(rig.cameras[view].id for view in cameras)
+    told = {
+        "frames": len(frames.frames),
+        "cameras": [_camera_row(rig, view, gain) for view, gain in cameras.items()],
+        "pairs": [_pair_row(rig, pair, gain) for pair, gain in pairs.items()],
+    }
+    return replace(draft, gains=gains, alone=alone, metrics={**draft.metrics, "fallback": told})
+
+
+def _harmed_cameras(rig: Rig, draft: Checkpoint, frames: LabelledFrames) -> dict[int, Interval]:
+    """Views whose own heatmaps find more joints than is served, and how many more."""
+    served, own = (
+        _hits(rig, evaluation.run(engine, frames).joints_view, frames)
+        for engine in (Engine.load(rig, draft), Engine.unfused(rig))
+    )
+    draws, views = Draws.of(len(served)), len(rig.cameras)
+    gains = {v: draws.mean(own[:, v] - served[:, v], 1 - (1 - LEVEL) / views) for v in range(views)}
+    return {view: gain for view, gain in gains.items() if gain.low > 0}
+
+
+def _harmful_pairs(engine: Engine, gains: NDArray[np.floating], frames: LabelledFrames) -> dict[int, Interval]:
+    """Pairs without which more fused peaks of their target are right, and how many more."""
+    fuser, pairs = engine.fuser, np.array(engine.rig.pairs)
+    if fuser is None:
+        return {}
+    found = _found(engine.rig, fuser, frames)
+    rise = np.full(len(pairs), -np.inf)
+    for source in range(len(engine.rig.cameras)):
+        change = _found(engine.rig, fuser.weighing(np.where(pairs[:, 1] == source, 0, gains)), frames) - found
+        for p in np.flatnonzero((pairs[:, 1] == source) & (gains > 0)).tolist():
+            rise[p] = evaluation.mean(change[:, pairs[p, 0]])
+    tried = [int(p) for p in np.argsort(-rise, kind="stable")[:_SUSPECTS] if rise[p] > 0]
+    draws, harmful = Draws.of(len(found)), dict[int, Interval]()
+    for p in tried:
+        target = engine.rig.pairs[p][0]
+        without = _found(engine.rig, fuser.weighing(np.where(np.arange(len(pairs)) == p, 0, gains)), frames)
+        gain = draws.mean(without[:, target] - found[:, target], 1 - (1 - LEVEL) / len(pairs))
+        if gain.low > 0:
+            harmful[p] = gain
+    return harmful
+
+
+def _found(rig: Rig, fuser: Fuser, frames: LabelledFrames) -> Array:
+    """Whether each labelled joint [F, V, J] is where the fused peak is; NaN where not labelled."""
+    chunks = (frames.heatmaps[i : i + _CHUNK] for i in range(0, len(frames.frames), _CHUNK))
+    return _hits(rig, np.concatenate([decode(fuser.fuse(chunk))[0] for chunk in chunks]), frames)
+
+
+def _hits(rig: Rig, joints: Array, frames: LabelledFrames) -> Array:
+    threshold = metrics.half_head_px(rig.skeleton, frames.joints_view)[..., None]
+    labelled = np.isfinite(frames.joints_view).all(-1)
+    return np.where(labelled, metrics.detected(joints, frames.joints_view, threshold), np.nan)
+
+
+def _camera_row(rig: Rig, view: int, gain: Interval) -> dict[str, Any]:
+    camera = rig.cameras[view].id
+    return {
+        "camera": camera,
+        **_figures(gain),
+        "reason": f"Camera {camera} falls back to its own heatmaps, which find {100 * gain.value:.1f} points more of "
+        "its joints than what the others make of them. Is it well calibrated, and in step with the others?",
+    }
+
+
+def _pair_row(rig: Rig, pair: int, gain: Interval) -> dict[str, Any]:
+    target, source = (rig.cameras[view].id for view in rig.pairs[pair])
+    return {
+        "target": target,
+        "source": source,
+        **_figures(gain),
+        "reason": f"Camera {target} no longer listens to {source}, without which {100 * gain.value:.1f} points more of "
+        "its joints are found.",
+    }
+
+
+def _figures(gain: Interval) -> dict[str, Any]:
+    return {"jdr_gain": rounded(gain.value), "interval": [rounded(gain.low), rounded(gain.high)]}

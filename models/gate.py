@@ -1,0 +1,203 @@
+"""What earns promotion: evidence, on frames held out, against all that a studio could do instead.
+
+A checkpoint serves only where it is shown to be better than what would serve without it, and ranks above every other
+rival in the mean: the higher JDR, at the same JDR the lower reprojection error. The reason is told in words; where the
+frames are too few to tell, so is what more labels would help. docs/science.md has what this rule was measured to do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.evaluation import Measures, rounded
+from models.intervals import Draws, Interval
+
+ALIKE = 0.01  # of JDR: less is nothing that a person would notice
+_MAX_LABEL_ERROR_PX = 1.5  # of the median label, in heatmap pixels: several times what an annotator is off by
+_MAX_TURN_DEGREES = 10.0
+_MIN_AGREEMENT = 0.5
+_MOST_FRAMES = 1000  # more labels than this are not asked for
+RIVALS = {
+    "no_fusion": "No-Fusion",
+    "epipolar": "epipolar fusion",
+    "robust_triangulation": "robust triangulation",
+    "incumbent": "the checkpoint that serves now",
+}
+_SERVING = frozenset({"no_fusion", "incumbent"})  # what may serve where this does not
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """By how much a checkpoint is better than a rival on the same frames; every gain is positive where it is."""
+
+    rival: str
+    frames: int
+    jdr: Interval
+    jdr_hidden: Interval
+    reprojection_px: Interval
+    mpjpe_mm: Interval
+
+    @classmethod
+    def of(cls, rival: str, ours: Measures, theirs: Measures) -> "Evidence":
+        """The paired comparison of two systems' measures of the same frames."""
+        draws = Draws.of(len(ours.jdr))
+        return cls(
+            rival,
+            len(ours.jdr),
+            draws.mean(ours.jdr - theirs.jdr),
+            draws.mean(ours.jdr_hidden - theirs.jdr_hidden),
+            draws.mean(theirs.reprojection_px - ours.reprojection_px),
+            draws.mean(theirs.mpjpe_mm - ours.mpjpe_mm),
+        )
+
+    @property
+    def ranks_above(self) -> bool:
+        """Whether the checkpoint finds more joints in the mean, or as many and its joints in space fit better."""
+        gain = round(self.jdr.value, 6) if np.isfinite(self.jdr.value) else 0.0
+        return gain > 0 or (gain == 0 and self.reprojection_px.value > 0)
+
+    @property
+    def verdict(self) -> str:
+        """``better`` or ``worse`` where that is shown, ``alike`` where it is shown that JDR hardly differs.
+
+        Else ``unclear``. Where JDR decides nothing, the reprojection error does.
+        """
+        for gain in (self.jdr, self.reprojection_px):
+            if gain.low > 0 and self.jdr.value > -1e-6:
+                return "better"
+            if gain.high < 0 and self.jdr.value < 1e-6:
+                return "worse"
+        return "alike" if self.jdr.low > -ALIKE and self.jdr.high < ALIKE else "unclear"
+
+    def row(self) -> dict[str, Any]:
+        """For ``metrics``."""
+        told: dict[str, Any] = {"rival": self.rival, "frames": self.frames}
+        for name, gain, digits in (
+            ("jdr", self.jdr, 4), ("jdr_hidden", self.jdr_hidden, 4), ("reprojection_px", self.reprojection_px, 3),
+            ("mpjpe_mm", self.mpjpe_mm, 2),
+        ):  # fmt: skip
+            told[f"{name}_gain"] = rounded(gain.value, digits)
+            told["interval" if name == "jdr" else f"{name}_interval"] = bounds(gain, digits)
+        return {**told, "verdict": self.verdict}
+
+
+def bounds(interval: Interval, digits: int = 4) -> list[float] | None:
+    """An interval's ends for JSON; None where it is unknown."""
+    ends = [rounded(interval.low, digits), rounded(interval.high, digits)]
+    return None if None in ends else [float(end) for end in ends if end is not None]
+
+
+def verdict(
+    report: Mapping[str, Any], evidence: Sequence[Evidence], *, allow_new_world: bool = False
+) -> tuple[bool, str]:
+    """Whether the checkpoint that ``report`` tells of is to serve, and the reason in words.
+
+    Labels that contradict each other are no yardstick: by them one engine is better than another only by chance. And
+    where even repaired cameras do not fit the labels, or had to be turned far, the calibration is wrong in a way that
+    no repair should hide. ``report["world"]`` says whether joints in space would move for those who are served now.
+    """
+    against = _doubt_about_cameras(report["calibration"]) or _doubt_about_labels(report.get("label_agreement"))
+    if against is None and report.get("incumbent", {}).get("identical"):
+        against = "it fuses exactly as the checkpoint that serves now."
+    against = against or next(filter(None, (_defeat(report, row) for row in evidence)), None)
+    if against is None and report.get("new_world") and not allow_new_world:
+        against = (
+            "it would serve joints in space in another world than those that serve now, so that everything would move "
+            "for whoever uses them. On held-out frames it is the better one: activate it by hand "
+            "(POST /v1/checkpoints/{id}/activate), or adapt again with the option allow_new_world."
+        )
+    if against is not None:
+        return False, f"Not promoted: {against}"
+    return True, f"Promoted: {_victory(report, evidence)}{_elsewhere(report['calibration'])}"
+
+
+def _defeat(report: Mapping[str, Any], row: Evidence) -> str | None:
+    """Why a rival keeps the checkpoint from serving, and what more labels would help; None where it does not."""
+    rival = RIVALS[row.rival]
+    fused, other = _told(report["fused"]), _told(report[row.rival])
+    if not row.ranks_above:
+        told = f"on held-out frames its {fused} does not beat {rival} with {other}."
+        return told + (_doubt(row) if row.verdict == "unclear" else "") + _favour(report, row)
+    if row.rival in _SERVING and row.verdict != "better":
+        told = f"on held-out frames its {fused} is ahead of {rival} with {other}, but by no more than chance explains."
+        return told + _doubt(row) + _favour(report, row)
+    return None
+
+
+def _doubt(row: Evidence) -> str:
+    """That the frames are too few to tell, and how many would."""
+    gain, reach = row.jdr.value, row.jdr.half
+    told = f" {row.frames} held-out frames cannot tell"
+    if np.isfinite(reach):
+        told += f" (JDR {_points(gain)} points, 95% interval {_points(row.jdr.low)} to {_points(row.jdr.high)})"
+    wanted = row.frames * (reach / gain) ** 2 if np.isfinite(reach) and gain > 0 else np.inf
+    if row.frames < wanted <= _MOST_FRAMES:
+        return told + f": if the lead holds, about {int(np.ceil(wanted))} would."
+    return told + ": label more frames, of other poses and places, above all where joints are hidden (v = 1)."
+
+
+def _favour(report: Mapping[str, Any], row: Evidence) -> str:
+    if row.rival == "incumbent" and report["incumbent"].get("favoured"):
+        return (
+            " That checkpoint was learned from some of these frames, which favours it; a new capture is a fair judge."
+        )
+    return ""
+
+
+def _victory(report: Mapping[str, Any], evidence: Sequence[Evidence]) -> str:
+    beaten = [f"{RIVALS[row.rival]} with {_told(report[row.rival])}" for row in evidence]
+    close = [RIVALS[row.rival] for row in evidence if row.verdict != "better"]
+    told = f"on held-out frames its {_told(report['fused'])} beats {_listed(beaten)}."
+    return told + (f" Its lead over {_listed(close)} may be chance." if close else "")
+
+
+def _elsewhere(calibration: Mapping[str, Any]) -> str:
+    """What changes for whoever uses the joints in space, once such a checkpoint serves."""
+    if calibration["extrinsics"] != "labels":
+        return ""
+    return " Its joints in space are in the world that the labels define, not in that of the extrinsics sent."
+
+
+def _doubt_about_cameras(calibration: Mapping[str, Any]) -> str | None:
+    error = calibration["label_reprojection_median_heatmap_px"]
+    if error is not None and error > _MAX_LABEL_ERROR_PX:
+        which = "the cameras, not even repaired ones" if calibration["repaired"] else "the cameras"
+        return (
+            f"the labels do not fit {which}: their median reprojection error is {error:.1f} heatmap pixels. "
+            "Are calibrations exchanged between cameras, or labels between joints?"
+        )
+    for camera in calibration["cameras"]:
+        if camera["turned_degrees"] > _MAX_TURN_DEGREES:
+            return (
+                f"to fit the labels, camera {camera['camera']} had to be turned by {camera['turned_degrees']:.0f}°. "
+                "Calibrate it again, or check that it is the camera it claims to be."
+            )
+    return None
+
+
+def _doubt_about_labels(agreement: float | None) -> str | None:
+    if agreement is not None and agreement >= _MIN_AGREEMENT:
+        return None
+    share = "none" if agreement is None else f"only {agreement:.0%}"
+    return (
+        f"{share} of the joints labelled in two cameras or more meet in space on held-out frames, so that nothing can "
+        "be judged by these labels."
+    )
+
+
+def _told(score: Mapping[str, Any]) -> str:
+    jdr, reprojection = score["jdr"], score["reprojection_px"]
+    return (
+        f"JDR of {'unknown' if jdr is None else format(jdr, '.1%')} "
+        f"(reprojection {'unknown' if reprojection is None else format(reprojection, '.1f') + ' px'})"
+    )
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
