@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 import redis
+from s3_server import S3Server, serving_s3
 
 with warnings.catch_warnings():
     # On import it looks for a runtime directory, and warns where a container has none.
@@ -70,3 +71,10 @@ def redis_url() -> Iterator[str]:
     yield broker.url
     server.terminate()
     server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server of its own."""
+    with serving_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
