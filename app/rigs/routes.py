@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Query, Response, status
+from starlette.requests import HTTPConnection
 
 from app.deps import ArtifactsDep, DatabaseDep, ReadSessionDep, SessionDep
 from app.pagination import Page, PageDep
@@ -26,9 +27,9 @@ class Target:
     active_checkpoint_id: str | None
 
 
-def get_rigs(request: Request) -> RigCache:
+def get_rigs(connection: HTTPConnection) -> RigCache:
     """The application's cache of rigs."""
-    return request.app.state.rigs
+    return connection.app.state.rigs
 
 
 RigsDep = Annotated[RigCache, Depends(get_rigs)]
