@@ -5,10 +5,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.transport import ClientError
+from app.retries import ApiError, ClientError, Unreachable
 from models.errors import RigFuseError
 
-MISUSED, FAILED = 2, 1
+FAILED, MISUSED, UNAVAILABLE, NOT_ALLOWED = 1, 2, 3, 4
+"""How a program ends: refused or failed; wrongly called or set up; nobody there, or too busy; no right to do this."""
 
 
 @contextmanager
@@ -26,11 +27,27 @@ def one_sentence(*also: type[Exception]) -> Iterator[None]:
 
 
 def _sentence(error: Exception) -> tuple[int, str] | None:
+    if isinstance(error, ApiError):
+        return _refusal(error)
     if isinstance(error, ClientError | RigFuseError):
-        return FAILED, str(error)
+        return UNAVAILABLE if isinstance(error, Unreachable) else FAILED, str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return FAILED, f"{error.filename}: {error.strerror}."
     return _settings_sentence(error) or _database_sentence(error)
+
+
+def _refusal(error: ApiError) -> tuple[int, str]:
+    """What the service said, and what a person at a terminal can do about it."""
+    if error.status == 401:
+        return NOT_ALLOWED, f"{error.detail} Here: --api-key KEY, or RIGFUSE_API_KEY in the environment."
+    if error.status == 403:
+        return NOT_ALLOWED, error.detail
+    if error.status in {429, 503}:
+        when = "later" if error.retry_after_s is None else f"in {error.retry_after_s:.0f} s"
+        return UNAVAILABLE, f"{error} Try again {when}."
+    if error.status >= 500 and error.request_id is not None:
+        return FAILED, f"{error} Its log tells more under {error.request_id}."
+    return FAILED, str(error)
 
 
 def _settings_sentence(error: Exception) -> tuple[int, str] | None:

@@ -68,7 +68,13 @@ class Transport:
 
     def json(self, method: str, path: str, **options: Any) -> Document:
         """The JSON document that a request is answered with."""
-        return self.request(method, path, **options).json()
+        answer = self.request(method, path, **options)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ClientError(
+                f"{self._http.base_url} is no RigFuse service: it answered no JSON."
+            ) from error
 
     def items(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Document]:
         """All items of a list, page after page."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from app.captures.schemas import CaptureOut
+from app.client.calls import read
 from app.client.uploads import Uploads
 from app.retries import Repeat
 from app.transport import File, UploadProgress
@@ -36,11 +37,11 @@ class Captures(Uploads):
         sent: dict[str, File] = {"labels": labels if isinstance(labels, Path) else json.dumps(labels).encode()}
         large = [(name, file) for name, file in files.items() if file is not None and _is_large(file, resumable)]
         if len(large) != 1:  # none, or too many: the service says what is wrong with that
-            return CaptureOut.model_validate(self._transport.upload(path, sent | files, {}, on_progress).json())
+            return read(CaptureOut, self._transport.upload(path, sent | files, {}, on_progress).json())
         name, file = large[0]
         params = {f"{name}_upload": self.upload_file(file, on_progress).id}
         answer = self._transport.upload(path, sent, params, None, Repeat.IF_UNAVAILABLE)
-        return CaptureOut.model_validate(answer.json())
+        return read(CaptureOut, answer.json())
 
     def capture(self, capture_id: str) -> CaptureOut:
         """A capture."""

@@ -1,7 +1,8 @@
-"""Operations: whether the service is ready, and what its counters say."""
+"""Operations: whether the service is ready, who works for it, and what its counters say."""
 
 from app.client.calls import Calls
 from app.retries import ClientError, Repeat
+from app.workers.schemas import Worker, Workers
 
 
 class Operations(Calls):
@@ -14,6 +15,10 @@ class Operations(Calls):
         except ClientError:
             return False
         return True
+
+    def workers(self) -> list[Worker]:
+        """The workers that reported themselves of late, the youngest first."""
+        return self._ask(Workers, "GET", "/v1/workers").items
 
     def metrics(self) -> str:
         """The service's metrics in Prometheus' format."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.client.calls import Calls, write
+from app.client.calls import Calls, read, write
 from app.poses.schemas import PosesOut
 from app.retries import Repeat
 from app.transport import File, UploadProgress
@@ -35,7 +35,7 @@ class Poses(Calls):
         params |= {} if fps is None else {"fps": str(fps)}
         files: dict[str, File] = {"frames": frames, "heatmaps": heatmaps}
         path = f"/v1/rigs/{rig_id}/poses"
-        return PosesOut.model_validate(self._transport.upload(path, files, params, on_progress, Repeat.ALWAYS).json())
+        return read(PosesOut, self._transport.upload(path, files, params, on_progress, Repeat.ALWAYS).json())
 
     def fused_heatmaps(
         self,

@@ -84,7 +84,7 @@ def test_a_studio_uses_it(service: Service, world: World, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (["rig", "list", "--url", "http://127.0.0.1:9"], 1, "http://127.0.0.1:9 does not answer"),
+        (["rig", "list", "--url", "http://127.0.0.1:9"], 3, "http://127.0.0.1:9 does not answer"),
         (["rig", "add", "no-such-file.json"], 2, "no-such-file.json"),
         (["rig", "add", "pyproject.toml"], 1, "pyproject.toml is not JSON"),
         (["adapt", "rig_1", "cap_1", "--options", "[1]"], 1, "--options must be a JSON object"),
