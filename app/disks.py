@@ -6,12 +6,19 @@ from collections.abc import Iterator
 
 from app.errors import StorageFull
 
+_DISK_FULL = "53100"  # PostgreSQL's code
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def is_full(error: BaseException) -> bool:
     """Whether the error says that there is no room on a disk, or none for this user or file."""
     return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def database_is_full(error: BaseException) -> bool:
+    """Whether it is the database that has no room: SQLite's file, or PostgreSQL's disk."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL" or getattr(cause, "sqlstate", "") == _DISK_FULL
 
 
 def storage_full() -> StorageFull:

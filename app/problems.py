@@ -14,6 +14,7 @@ from sqlalchemy import exc as database_errors
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from app.disks import database_is_full, is_full, storage_full
 from app.errors import HTTP_STATUS, ServiceUnavailable, TooManyRequests, Unauthorized, http_status
 from models.errors import RigFuseError
 
@@ -26,6 +27,7 @@ _HTTP_CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     412: "precondition_failed",
     413: "upload_too_large",
     415: "unsupported_media_type",
@@ -103,11 +105,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(WebSocketRequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(OSError, _on_disk_full)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(database_errors.DataError, _on_data_error)
     app.add_exception_handler(database_errors.OperationalError, _on_database_down)
     app.add_exception_handler(database_errors.InterfaceError, _on_database_down)
     app.add_exception_handler(database_errors.TimeoutError, _on_database_down)  # no connection of the pool came free
+
+
+def _on_disk_full(request: Request, error: Exception) -> JSONResponse:
+    if not is_full(error):
+        raise error
+    return _on_domain_error(request, storage_full())
 
 
 def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
@@ -156,7 +165,9 @@ def _on_data_error(_request: Request, _error: Exception) -> JSONResponse:
     return problem_response(422, "invalid_input", "A value holds a character or number that cannot be stored.")
 
 
-def _on_database_down(_request: Request, error: Exception) -> JSONResponse:
+def _on_database_down(request: Request, error: Exception) -> JSONResponse:
+    if database_is_full(error):
+        return _on_domain_error(request, storage_full())
     log.error("database_failed", error=repr(error))
     detail = "The database does not answer; try again in a moment."
     return problem_response(503, "service_unavailable", detail, headers={"Retry-After": "5"})

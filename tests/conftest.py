@@ -5,6 +5,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -71,6 +72,18 @@ def redis_url() -> Iterator[str]:
     yield broker.url
     server.terminate()
     server.wait(10)
+
+
+@pytest.fixture
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte, or of as many as the parameter says, where this process may mount one."""
+    folder, size = tmp_path / "small disk", getattr(request, "param", 1)
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", folder]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Session
 from app.adaptations import finish, leases
 from app.adaptations.finish import Result
 from app.adaptations.leases import Claim, LeaseLost
+from app.captures.purging import capture_purged
+from app.errors import ServiceUnavailable, StorageFull
+from app.keeping import keep
 from app.tables import AdaptationRow, CaptureRow, RigRow
 from models.checkpoint import Checkpoint
 from models.errors import Cancelled, RigFuseError
@@ -65,6 +68,10 @@ def _run(context: WorkerContext, claim: Claim) -> None:
         _end(context, claim, lambda session: leases.cancel(session, claim, spent()))
     except LeaseLost:
         log.warning("lease lost; another worker has this adaptation, or none")
+    except (ServiceUnavailable, StorageFull) as error:
+        # It may be over by the next attempt, so that is not sent at once: the sweep sends it.
+        log.warning("attempt failed", code=error.code, detail=error.message)
+        _fail_attempt(context, claim, error, spent(), wake=False)
     except RigFuseError as error:
         log.warning("adaptation failed", code=error.code, detail=error.message)
         code, detail = error.code, error.message
@@ -76,17 +83,19 @@ def _run(context: WorkerContext, claim: Claim) -> None:
             raise
     except Exception as error:
         log.exception("attempt failed")
-        _fail_attempt(context, claim, error, spent())
+        _fail_attempt(context, claim, error, spent(), wake=True)
 
 
-def _fail_attempt(context: WorkerContext, claim: Claim, error: Exception, seconds: Mapping[str, float]) -> None:
-    cause, limit = type(error).__name__, context.settings.max_attempts
-    reason = f"{cause}: {error}"[:500]
+def _fail_attempt(
+    context: WorkerContext, claim: Claim, error: Exception, seconds: Mapping[str, float], *, wake: bool
+) -> None:
+    cause = error.code if isinstance(error, RigFuseError) else type(error).__name__
+    reason, limit = f"{cause}: {error}"[:500], context.settings.max_attempts
 
     def end(session: Session) -> bool:
         return leases.fail_attempt(session, claim, reason, limit, cause=cause, seconds=seconds)
 
-    _end(context, claim, end, wake=True)
+    _end(context, claim, end, wake=wake)
 
 
 def _compute(context: WorkerContext, claim: Claim, attempt: Attempt) -> Checkpoint:
@@ -94,6 +103,8 @@ def _compute(context: WorkerContext, claim: Claim, attempt: Attempt) -> Checkpoi
         job = session.get_one(AdaptationRow, claim.adaptation_id)
         capture = session.get_one(CaptureRow, job.capture_id)
         rig = Rig.from_dict(session.get_one(RigRow, job.rig_id).document)
+    if capture.purged_at is not None:
+        raise capture_purged(capture.id)
     before = _IMAGES_SHARE if capture.kind == "images" else 0.0
     frames = labelled_frames(context, rig, capture, lambda stage, part: attempt(stage, before * part))
     return context.engine(
@@ -122,7 +133,9 @@ def _record(context: WorkerContext, claim: Claim, checkpoint: Checkpoint, attemp
         stage_seconds=attempt.clock.seconds(),
     )
     with context.db.session() as session:
-        return finish.succeed(session, claim, result)
+        checkpoint_id = finish.succeed(session, claim, result)
+        keep(session, context.artifacts, {sha256: lambda: context.artifacts.put_bytes(data)})
+        return checkpoint_id
 
 
 def _end(context: WorkerContext, claim: Claim, end: Callable[[Session], bool], *, wake: bool = False) -> None:
