@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.duplicates import first_alike
 from models.errors import InsufficientLabels, InvalidLabels
 from models.geometry import image_to_view
 from models.rig import Rig
@@ -15,6 +16,7 @@ MIN_LABELLED_FRAMES = 8
 RECOMMENDED_FRAMES = 50
 LABEL_SIGMA_PX = 0.25  # heatmap pixels that a careful annotator is off by
 _MIN_JOINTS_IN_TWO_VIEWS = 4
+_MOSTLY_DISTINCT = 0.75
 _GRID = 4  # coverage is told on a 4×4 grid of each view
 
 
@@ -124,6 +126,17 @@ def check_enough(visibility: NDArray[np.uint8]) -> None:
         )
 
 
+def check_distinct(joints_view: NDArray[np.float64]) -> None:
+    """Raise InsufficientLabels unless labels [F, V, J, 2] in heatmap pixels show enough distinct poses."""
+    distinct, count = len(np.unique(first_alike(joints_view))), len(joints_view)
+    if distinct < MIN_LABELLED_FRAMES:
+        raise InsufficientLabels(
+            f"The {count} labelled frames show only {distinct} distinct poses; a pose labelled again counts once. "
+            f"At least {MIN_LABELLED_FRAMES} are needed, about {RECOMMENDED_FRAMES} are recommended.",
+            at="labels.frames",
+        )
+
+
 def labels_to_view(rig: Rig, joints_image: NDArray[np.float64]) -> NDArray[np.float64]:
     """Raw image coordinates [F, V, J, 2] → heatmap pixels [F, V, J, 2]."""
     return np.stack(
@@ -141,9 +154,15 @@ def coverage(
     """What the labels cover, per camera, and warnings in words where more labels would help."""
     cameras: dict[str, Any] = {}
     warnings: list[str] = []
+    distinct = len(np.unique(first_alike(joints_view)))
     usable = int(((visibility > 0).sum(1) >= 2).any(1).sum())
     if usable < RECOMMENDED_FRAMES // 2:
         warnings.append(f"{usable} labelled frames are few: about {RECOMMENDED_FRAMES} are recommended.")
+    if distinct < _MOSTLY_DISTINCT * len(visibility):
+        warnings.append(
+            f"The {len(visibility)} labelled frames show only {distinct} distinct poses, and count as so many "
+            f"(at least {MIN_LABELLED_FRAMES} are needed): frames farther apart in time tell more."
+        )
     for index, camera in enumerate(rig.cameras):
         labelled = visibility[:, index] > 0
         points = joints_view[:, index][labelled]
@@ -155,7 +174,7 @@ def coverage(
             "inside_view": round(within, 4), "view_covered": round(covered, 4),
         }  # fmt: skip
         warnings += _camera_warnings(camera.id, len(points), within, covered)
-    return {"cameras": cameras, "frames_with_two_views": usable}, warnings
+    return {"cameras": cameras, "frames_with_two_views": usable, "distinct_poses": distinct}, warnings
 
 
 def _camera_warnings(camera_id: str, count: int, within: float, covered: float) -> list[str]:

@@ -6,7 +6,14 @@ from model_rigs import studio
 
 from models.errors import InsufficientLabels, InvalidLabels
 from models.geometry import view_to_image
-from models.labelled import MIN_LABELLED_FRAMES, check_enough, coverage, labels_from_document, labels_to_view
+from models.labelled import (
+    MIN_LABELLED_FRAMES,
+    check_distinct,
+    check_enough,
+    coverage,
+    labels_from_document,
+    labels_to_view,
+)
 
 RIG = studio(3)
 
@@ -117,7 +124,11 @@ def test_coverage_counts_what_was_labelled():
     assert told["cameras"]["cam0"] == {"labelled": 510, "hidden": 30, "inside_view": 1.0, "view_covered": 1.0}
     assert told["cameras"]["cam1"] == {"labelled": 510, "hidden": 0, "inside_view": 0.0, "view_covered": 0.0}
     assert told["cameras"]["cam2"] == {"labelled": 0, "hidden": 0, "inside_view": 0.0, "view_covered": 0.0}
-    assert [("cam0" in w, "cam1" in w, "cam2" in w) for w in warnings] == [(0, 1, 0), (0, 1, 0), (0, 0, 1)]
+    assert [("cam0" in w, "cam1" in w, "cam2" in w) for w in warnings if "distinct" not in w] == [
+        (0, 1, 0),
+        (0, 1, 0),
+        (0, 0, 1),
+    ]
 
 
 def test_few_frames_are_warned_about():
@@ -131,3 +142,18 @@ def test_a_subset_keeps_frames_labels_and_heatmaps_together(labelled):
     np.testing.assert_array_equal(part.joints_view, labelled.joints_view[[5, 2]])
     np.testing.assert_array_equal(part.heatmaps[1], labelled.heatmaps[2])
     np.testing.assert_array_equal(part.visibility[0], labelled.visibility[5])
+
+
+def test_a_pose_repeated_is_not_enough(rng):
+    joints = np.tile(rng.uniform(10, 50, (5, 3, 17, 2)), (10, 1, 1, 1)) + rng.normal(0, 0.2, (50, 3, 17, 2))
+    with pytest.raises(InsufficientLabels, match="only 5 distinct poses") as caught:
+        check_distinct(joints)
+    assert caught.value.at == "labels.frames"
+
+
+def test_poses_that_are_often_repeated_are_warned_of(rng):
+    joints = np.repeat(rng.uniform(10, 50, (10, 3, 17, 2)), 5, axis=0)
+    told, warnings = coverage(RIG, joints, np.full(joints.shape[:3], 2, np.uint8))
+    check_distinct(joints)
+    assert told["distinct_poses"] == 10
+    assert "50 labelled frames show only 10 distinct poses" in warnings[0]
