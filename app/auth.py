@@ -13,7 +13,8 @@ from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
-from app.access.keyring import KeyRing
+from app.access.guard import Guard
+from app.access.hosts import host_of
 from app.access.keys import PREFIX
 from app.access.principal import LOCAL, Principal, Scope
 from app.errors import Forbidden, Unauthorized
@@ -23,7 +24,7 @@ ADMIN: dict[str, Any] = {"x-rigfuse-scope": Scope.ADMIN.value}
 """The mark of a route that needs ``admin``: ``openapi_extra=ADMIN``, so that the description tells it too."""
 _SCOPE_MARK = "x-rigfuse-scope"
 _ASK_BROWSER = 'Basic realm="RigFuse, an API key as the password", charset="UTF-8"'
-_LOOKING = {"GET", "HEAD"}
+_LOOKING = {"GET", "HEAD", "OPTIONS"}
 
 
 class _Bearer(HTTPBearer):
@@ -87,19 +88,20 @@ def scope_of(route: object, method: str | None) -> Scope:
 
 
 def _identify(connection: HTTPConnection, key: str) -> Principal | None:
-    keys: KeyRing = connection.app.state.keys
-    if not keys.required:
+    guard: Guard = connection.app.state.guard
+    if not guard.keys.required:
         _check_local(connection)
-    principal = keys.identify(key) if key else None
-    if principal is None and not keys.required and not key.startswith(PREFIX):
-        return LOCAL  # whatever a browser or client may have sent along; one of our own keys must be good, though
-    return principal
+        if not key.startswith(PREFIX):
+            return LOCAL  # whatever a browser or client may have sent along; one of our own keys must be good, though
+    address = connection.client.host if connection.client is not None else ""
+    return guard.identify(key, address) if key else None
 
 
 def _admit(connection: HTTPConnection, principal: Principal) -> Principal:
     needed = scope_of(connection.scope.get("route"), connection.scope.get("method"))
     if not principal.may(needed):
         raise Forbidden(f"The key {principal.name!r} lacks the scope {needed.value!r}.", at="header.authorization")
+    connection.app.state.guard.charge(principal)
     connection.state.principal = principal
     return principal
 
@@ -114,7 +116,7 @@ def _basic_password(value: str) -> str:
 def _check_local(connection: HTTPConnection) -> None:
     # Without keys, a page on the internet must not reach the service through its visitor's browser: neither under a
     # name of its own that points here, nor by posting across sites, nor by a WebSocket, which no browser holds back.
-    host = (connection.url.hostname or "").strip("[]")
+    host = host_of(connection)
     if host not in LOOPBACK_HOSTS:
         raise Forbidden(f"Without API keys the service answers only as localhost, not as {host!r}.", at="header.host")
     site = connection.headers.get("sec-fetch-site")

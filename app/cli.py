@@ -10,14 +10,14 @@ from typing import Annotated
 
 import typer
 
-from app import commands
+from app import commands, operate
 from app.access.commands import admin
 from app.doors import one_sentence
 from app.processes import python_module
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="""Few-shot calibration of multi-camera rigs: register a rig, upload about
@@ -69,6 +69,7 @@ def api(
     import uvicorn
 
     from app import tracing
+    from app.access.server import allow_many_files, server_options
     from app.draining import DrainingServer
     from app.main import create_app, prepare
     from app.observability import configure_standard_logging
@@ -87,7 +88,9 @@ def api(
         access_log=False,
         log_config=None,  # its lines go where ours go
         ws_max_size=settings.live_message_bytes,
+        **server_options(settings),
     )
+    allow_many_files()
     sockets = None if fd is None else [socket.socket(fileno=fd)]
     try:
         DrainingServer(config, application.state.draining, settings.drain_s).run(sockets=sockets)
@@ -154,6 +157,7 @@ def benchmark(
     _become("models.benchmark", [*options, *([] if pictorial else ["--no-pictorial"])])
 
 
+operate.install(app)
 commands.install(app)
 app.add_typer(admin, name="admin", rich_help_panel=SERVICE)
 

@@ -1,57 +1,111 @@
-"""The size of request bodies, bounded while they stream in.
+"""The size of requests and the time they take to come, bounded while they stream in; and their count, for each key.
 
 The path alone decides how much may come: a body that is not an upload is read whole, before its sender is known.
 """
 
+import asyncio
 import re
+import time
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.access.usage import Usage, Used
 from app.problems import problem_response
 from app.settings import Settings
 
+MAX_HEADERS = 128
+MAX_HEADER_BYTES = 32 << 10
 _UPLOADS = re.compile(r"POST .*/rigs/[^/]+/(?:captures|poses)|PATCH .*/uploads/[^/]+", re.DOTALL)
 
 
 class RequestLimits:
-    """Refuses a body that says it is too large before it is read, and one that does not say so while it is."""
+    """Refuses a request whose head is huge, and a body that is, says it will be, or comes too slowly."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, usage: Usage) -> None:
         self._app = app
         self._settings = settings
+        self._usage = usage
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if _is_huge(scope):
+            detail = f"The request has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them."
+            await problem_response(431, "headers_too_large", detail)(scope, receive, send)
+            return
         limit = self._limit(scope)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdigit() and int(declared) > limit:
             await problem_response(413, "upload_too_large", _too_large(limit))(scope, receive, send)
             return
-        await self._app(scope, _bounded(receive, limit), send)
+        await self._serve(scope, _Body(receive, limit, self._settings), send)
+
+    async def _serve(self, scope: Scope, body: "_Body", send: Send) -> None:
+        async def send_answer(message: Message) -> None:
+            body.is_answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, body.receive, send_answer)
+        finally:
+            principal = scope.get("state", {}).get("principal")
+            if principal is not None:
+                self._usage.count(principal.key_id, Used(requests=1, upload_bytes=body.received))
 
     def _limit(self, scope: Scope) -> int:
         is_upload = _UPLOADS.fullmatch(f"{scope['method']} {scope['path']}")
         return self._settings.max_upload_bytes if is_upload else self._settings.max_json_bytes
 
 
-def _bounded(receive: Receive, limit: int) -> Receive:
-    received = 0
+class _Body:
+    """The body of one request as it comes; ``receive`` takes the place of the server's."""
 
-    async def receive_bounded() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise HTTPException(413, _too_large(limit))
+    def __init__(self, receive: Receive, limit: int, settings: Settings) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._patience_s = settings.body_timeout_s
+        self._rate = settings.min_body_rate
+        self._waited_s = 0.0
+        self._is_whole = False
+        self.received = 0
+        self.is_answered = False
+
+    async def receive(self) -> Message:
+        if self._is_whole or self.is_answered:  # what comes now is that the client has gone, whenever it goes
+            return await self._receive()
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise _too_slow(f"For {self._patience_s:g} s nothing of the request's body came.") from None
+        self._waited_s += time.monotonic() - began
+        self.received += len(message.get("body", b""))
+        self._is_whole = not message.get("more_body", False)
+        self._check()
         return message
 
-    return receive_bounded
+    def _check(self) -> None:
+        if self.received > self._limit:
+            raise HTTPException(413, _too_large(self._limit))
+        # Only the time spent waiting for the client counts, not that in which the disk was waited for.
+        is_late = self._waited_s > self._patience_s and not self._is_whole
+        if is_late and self.received < self._rate * self._waited_s:
+            raise _too_slow(f"The request's body comes slower than {self._rate:,} bytes a second.")
+
+
+def _is_huge(scope: Scope) -> bool:
+    headers = scope["headers"]
+    return len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES
 
 
 def _too_large(limit: int) -> str:
     return f"The request's body is larger than the {limit:,} bytes taken here."
+
+
+def _too_slow(detail: str) -> HTTPException:
+    return HTTPException(408, detail, headers={"Connection": "close"})

@@ -6,9 +6,12 @@ from contextlib import asynccontextmanager
 import structlog
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from app import auth, health, openapi, problems, readiness, tracing
 from app.access.guard import Guard
+from app.access.headers import CORS, SecurityHeaders
+from app.access.hosts import AllowedHosts
 from app.access.keyring import KeyRing
 from app.access.routes import router as access
 from app.access.usage import Usage
@@ -27,6 +30,7 @@ from app.poses.routes import router as poses
 from app.poses.serving import Serving
 from app.queue import JobQueue
 from app.redaction import conceal
+from app.reference import router as reference
 from app.resumable.protocol import TusHeaders
 from app.resumable.routes import router as uploads
 from app.resumable.routes import sweeping
@@ -56,7 +60,13 @@ def create_app(settings: Settings) -> FastAPI:
     keys = KeyRing(settings, database)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     app = FastAPI(
-        title="RigFuse", version=VERSION, description=DESCRIPTION, lifespan=_lifespan, telemetry=tracing.of_requests()
+        title="RigFuse",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        telemetry=tracing.of_requests(),
+        docs_url=None,  # ours needs nothing from elsewhere
+        redoc_url=None,
     )
     state = app.state
     state.settings = settings
@@ -82,11 +92,22 @@ def create_app(settings: Settings) -> FastAPI:
     _add_routes(app)
     problems.install(app)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
-    app.add_middleware(RequestLimits, settings=settings)
+    _add_middleware(app, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The layers around every request, the innermost first."""
+    state = app.state
+    app.add_middleware(RequestLimits, settings=settings, usage=state.usage)
     app.add_middleware(TusHeaders)
     app.add_middleware(DrainingGate, draining=state.draining)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
+    if settings.allowed_hosts:
+        app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
     app.add_middleware(RequestContext, metrics=state.metrics)
-    return app
+    app.add_middleware(SecurityHeaders, hsts_s=settings.hsts_s)
 
 
 def _add_routes(app: FastAPI) -> None:
@@ -98,6 +119,7 @@ def _add_routes(app: FastAPI) -> None:
             responses=problems.responses(401, 403, 404, 409, 422),
         )
     app.include_router(health.router)
+    app.include_router(reference)
     app.include_router(dashboard)
 
 
@@ -105,9 +127,11 @@ def _add_routes(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await to_thread.run_sync(prepare, app)
     log.info("started", database=app.state.settings.database_kind, device=app.state.settings.device)
+    app.state.usage.start()
     async with sweeping(app.state.resumable, app.state.settings.upload_expiry_s):
         with app.state.serving.attendant:
             yield
+    app.state.usage.stop()
     app.state.readiness.close()
     app.state.db.dispose()
 
