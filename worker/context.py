@@ -15,6 +15,7 @@ from models.adaptation import adapt
 from models.backbone import Backbone
 from models.checkpoint import Checkpoint
 from worker.identity import own_identity
+from worker.watch import Watch
 
 Engine = Callable[..., Checkpoint]
 """``models.adaptation.adapt``, or another with its signature."""
@@ -39,6 +40,7 @@ class WorkerContext:
     owner: str = field(default_factory=own_identity)
     stopping: threading.Event = field(default_factory=threading.Event)
     busy: Busy = field(default_factory=Busy)
+    watch: Watch = field(default_factory=Watch)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "WorkerContext":

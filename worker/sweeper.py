@@ -12,7 +12,7 @@ from sqlalchemy import select
 from app.adaptations import leases
 from app.adaptations.leases import Lease
 from app.adaptations.states import State
-from app.tables import AdaptationRow, utc_now
+from app.tables import AdaptationRow
 from app.workers import repository
 from worker.context import WorkerContext
 from worker.identity import is_dead
@@ -42,10 +42,13 @@ class Sweeper(threading.Thread):
 
 def sweep(context: WorkerContext) -> None:
     """Queue again what dead workers left running, send what the broker does not have, and forget old workers."""
-    for adaptation_id, lease in _leases(context):
-        why = _why_dead(lease)
-        if why is not None:
-            _reclaim(context, adaptation_id, lease, *why)
+    held = _leases(context)
+    silent = context.watch.silent(held, context.settings.lease_s)
+    for adaptation_id, lease in held:
+        if is_dead(lease.owner):
+            _reclaim(context, adaptation_id, lease, "The worker died.", "worker_died")
+        elif adaptation_id in silent:
+            _reclaim(context, adaptation_id, lease, "The worker did not answer in time.", "worker_silent")
     _send_again(context)
     _note_the_dead(context)
 
@@ -66,13 +69,6 @@ def _leases(context: WorkerContext) -> list[tuple[str, Lease]]:
     )
     with context.db.read_session() as session:
         return [(id_, Lease(owner, until)) for id_, owner, until in session.execute(query) if owner and until]
-
-
-def _why_dead(lease: Lease) -> tuple[str, str] | None:
-    """In words and in one word."""
-    if is_dead(lease.owner):
-        return "The worker died.", "worker_died"
-    return ("The worker did not answer in time.", "worker_silent") if lease.expires_at <= utc_now() else None
 
 
 def _reclaim(context: WorkerContext, adaptation_id: str, lease: Lease, reason: str, cause: str) -> None:
