@@ -41,6 +41,7 @@ def get_checkpoint(checkpoint_id: Id, session: ReadSessionDep) -> CheckpointMani
 @router.get(
     "/checkpoints/{checkpoint_id}/artifact",
     summary="Download a checkpoint",
+    status_code=status.HTTP_200_OK,  # which FastAPI cannot read off this class
     response_class=Download,
     responses={
         200: {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
