@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.fanout import Spread, in_turn
 from models.fusion import OmegaBase
 from models.labelled import LabelledFrames
 from models.methods import AdaptationOptions
@@ -37,7 +38,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Task:
-    """What every method is given."""
+    """What every method is given; ``spread`` takes pieces of work that may be done elsewhere."""
 
     rig: Rig
     parts: Parts
@@ -45,6 +46,7 @@ class Task:
     rng: np.random.Generator
     progress: Progress
     device: str
+    spread: Spread = in_turn
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ pair is trusted. What does not help on frames it was not fitted to is dropped.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from models.baselines import calibrated_theta, default_gains
 from models.bundle import repair_extrinsics
 from models.errors import InsufficientLabels
 from models.extrinsics import extrinsics_from_labels
+from models.fanout import Arrays
 from models.fusion import OmegaBase
 from models.labelled import LabelledFrames
 from models.learning import Learned, Parts, Progress, Task
@@ -43,7 +45,7 @@ def learn(task: Task) -> Learned:
     task.progress("finetune", 0.08)
     omega = default_omega()
     problem = _Problem.build(cameras, task.parts, omega, task.rng, task.device)
-    width, gains = _finetune(cameras, problem, task.options.steps, task.rng, task.progress)
+    width, gains = _finetune(task, cameras, problem)
     theta = calibrated_theta(cameras, width).astype(np.float32)
     lineage = {"ridge_width": width, "extrinsics": task.options.extrinsics}
     return Learned(cameras, omega, gains, theta, may_project=True, lineage=lineage)
@@ -90,28 +92,35 @@ def _repaired(rig: Rig, frames: LabelledFrames) -> Rig:
     return rig.with_poses(repair.R, repair.t)
 
 
-def _finetune(
-    cameras: Rig, problem: "_Problem", steps: int, rng: np.random.Generator, progress: Progress
-) -> tuple[float, NDArray[np.float64]]:
+def _finetune(task: Task, cameras: Rig, problem: "_Problem") -> tuple[float, NDArray[np.float64]]:
     """The ridge width and γ [P] that find most joints.
 
     Width and common gain are two numbers, searched on all frames to learn from; what single pairs deserve beyond that
-    is many, so it is learned on some frames and must prove itself on the others.
+    is many, so it is learned on some frames and must prove itself on the others. The search is in pieces, one a width;
+    the learning is not, since a second round of fusion lets the gains of one target decide what others see.
     """
     fusion = PencilFusion(cameras, problem.omega.device)
-    best, least = (1.0, problem.start), np.inf
-    for index, width in enumerate(_WIDTHS):
-        weights = fusion.weights(problem.omega, width)
-        for scale in _SCALES:
-            start = problem.start + float(np.log(scale))
-            loss = problem.loss_over(fusion, weights, start, problem.fit, problem.choose)
-            best, least = ((width, start), loss) if loss < least else (best, least)
-        progress("finetune", 0.1 + 0.3 * (index + 1) / len(_WIDTHS))
-    width, start = best
+    searched = task.spread("width", [partial(_search, task, fusion, problem, index) for index in range(len(_WIDTHS))])
+    losses = np.stack([found["losses"] for found in searched()])  # [widths, scales]
+    best, scale = np.unravel_index(losses.argmin(), losses.shape)
+    width, start = _WIDTHS[best], problem.start + float(np.log(_SCALES[scale]))
     weights = fusion.weights(problem.omega, width)
-    learned = problem.learn(fusion, weights, start=start, steps=steps, rng=rng, progress=progress)
+    learned = problem.learn(
+        fusion, weights, start=start, steps=task.options.steps, rng=task.rng, progress=task.progress
+    )
     rates = [problem.loss_over(fusion, weights, gains, problem.choose) for gains in (learned, start)]
     return width, (learned if rates[0] < rates[1] else start).exp().double().cpu().numpy()
+
+
+def _search(task: Task, fusion: PencilFusion, problem: "_Problem", index: int) -> Arrays:
+    """The mean loss of every common gain at one ridge width."""
+    weights = fusion.weights(problem.omega, _WIDTHS[index])
+    losses = []
+    for step, scale in enumerate(_SCALES):
+        start = problem.start + float(np.log(scale))
+        losses.append(problem.loss_over(fusion, weights, start, problem.fit, problem.choose))
+        task.progress("finetune", 0.1 + 0.3 * (index + (step + 1) / len(_SCALES)) / len(_WIDTHS))
+    return {"losses": np.array(losses)}
 
 
 @dataclass(frozen=True)

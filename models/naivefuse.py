@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InsufficientLabels
+from models.fanout import Arrays, Spread, in_turn
 from models.fusion import PLAIN_SUM, LowRank
 from models.labelled import LabelledFrames
 from models.learning import Learned, Task
@@ -53,7 +54,7 @@ def learn(task: Task, start: LowRank | None = None) -> Learned:
     used = thinned(task.parts.fit, MOST_SAMPLES[regularisation])
     factors = fit(
         used, thinned(task.parts.choose, _MOST_TO_CHOOSE_BY), pairs, task.rng,
-        regularisation=regularisation, start=start,
+        regularisation=regularisation, start=start, spread=task.spread,
         progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
     )  # fmt: skip
     lineage = {
@@ -74,29 +75,49 @@ def fit(
     *,
     regularisation: str = "l2",
     start: LowRank | None = None,
+    spread: Spread = in_turn,
     progress: Callable[[float], None] = lambda _fraction: None,
 ) -> Factors:
     """The factors of W for (target, source) ``pairs``; raises InsufficientLabels where a view has no sample.
 
-    ``start``, for l2 only, are the weights of every pair that W is drawn to.
+    ``start``, for l2 only, are the weights of every pair that W is drawn to. A target view is a piece of work, with
+    random numbers of its own.
     """
-    samples, others = Samples.of(frames), Samples.of(choose)
-    factors, strengths = {}, []
     targets = sorted({a for a, _ in pairs})
-    for step, target in enumerate(targets):
-        sources = [b for a, b in pairs if a == target]
-        problem = samples.problem(target, sources)
-        if not len(problem):
-            raise InsufficientLabels("No joint is labelled inside this view and another one.", at=f"cameras[{target}]")
-        report = partial(_within, progress, step, len(targets))
-        other = others.problem(target, sources)
-        weights, strength = _weights(problem, other, regularisation, start, rng, progress=report)
-        strengths.append(strength)
-        for source, terms in zip(sources, weights, strict=True):
-            factors[target, source] = truncate(terms, RANK, rng)
-        report(1.0)
-    left, right = stacked([factors[pair] for pair in pairs])
-    return Factors(left, right, tuple(strengths))
+    sources = {target: [b for a, b in pairs if a == target] for target in targets}
+    seen = _Seen(Samples.of(frames), Samples.of(choose), regularisation, start)
+    works = [
+        partial(_fit_target, seen, target, sources[target], own, partial(_within, progress, step, len(targets)))
+        for step, (target, own) in enumerate(zip(targets, rng.spawn(len(targets)), strict=True))
+    ]
+    found = dict(zip(targets, spread("target", works)(), strict=True))
+    rows = [(found[target], sources[target].index(source)) for target, source in pairs]
+    left, right = stacked([(result["left"][row], result["right"][row]) for result, row in rows])
+    return Factors(left, right, tuple(float(found[target]["strength"][0]) for target in targets))
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What all target views are fitted from."""
+
+    samples: Samples
+    others: Samples
+    regularisation: str
+    start: LowRank | None
+
+
+def _fit_target(
+    seen: _Seen, target: int, sources: Sequence[int], rng: np.random.Generator, report: Callable[[float], None]
+) -> Arrays:
+    """The factors of W of one target view, a row for each source."""
+    problem = seen.samples.problem(target, sources)
+    if not len(problem):
+        raise InsufficientLabels("No joint is labelled inside this view and another one.", at=f"cameras[{target}]")
+    other = seen.others.problem(target, sources)
+    weights, strength = _weights(problem, other, seen.regularisation, seen.start, rng, progress=report)
+    left, right = stacked([truncate(terms, RANK, rng) for terms in weights])
+    report(1.0)
+    return {"left": left, "right": right, "strength": np.array([strength])}
 
 
 def _within(progress: Callable[[float], None], step: int, steps: int, share: float) -> None:

@@ -45,7 +45,9 @@ def truncate(terms: Sequence[Product], rank: int, rng: np.random.Generator) -> t
     return left[:, :rank] * root, root[:, None] * (right[:rank] @ probe.T)
 
 
-def stacked(factors: Sequence[tuple[Array32, Array32]]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+def stacked(
+    factors: Sequence[tuple[NDArray[np.floating], NDArray[np.floating]]],
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """Factors of several matrices, filled up with zeros to the largest rank: [P, M, r] and [P, r, N]."""
     rank = max(len(right) for _, right in factors)
     left = np.stack([np.pad(a, ((0, 0), (0, rank - a.shape[1]))) for a, _ in factors])

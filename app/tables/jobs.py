@@ -73,6 +73,7 @@ class AdaptationPartRow(Base):
     number: Mapped[int] = mapped_column(Integer)
     work: Mapped[dict[str, Any]] = mapped_column(Document)
     state: Mapped[str] = mapped_column(String(16), default="queued")
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
     owner: Mapped[str | None] = mapped_column(String(200))
     lease_expires_at: Mapped[datetime | None]
     artifact_sha256: Mapped[str | None] = mapped_column(Sha256)

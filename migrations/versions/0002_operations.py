@@ -138,6 +138,7 @@ def _create_work() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("work", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("owner", OWNER, nullable=True),
         sa.Column("lease_expires_at", TIME, nullable=True),
         sa.Column("artifact_sha256", SHA256, nullable=True),
