@@ -1,0 +1,100 @@
+"""An API process of one's own to measure, with checkpoints put where adaptations would put them."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+
+from app.artifacts import ArtifactStore
+from app.db import Database
+from app.settings import Settings
+from app.tables import CheckpointRow, RigRow, new_id
+from models.baselines import calibrated_theta, default_gains
+from models.checkpoint import Checkpoint
+from models.rig import Rig
+from models.weights import default_omega
+
+
+@dataclass(frozen=True)
+class ApiProcess:
+    """A running ``rigfuse api`` and where it listens."""
+
+    settings: Settings
+    url: str
+    process: psutil.Process
+
+    @property
+    def rss_mb(self) -> float:
+        """Resident memory of the process."""
+        return self.process.memory_info().rss / 1e6
+
+
+@contextmanager
+def api_process(**environment: str) -> Iterator[ApiProcess]:
+    """Start the API on a free port with a SQLite database of its own; ``environment`` without RIGFUSE_."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(data_dir=Path(folder), environment="embedded", port=_free_port())
+        given = {"ENVIRONMENT": "embedded", "DATA_DIR": folder, "PORT": str(settings.port), **environment}
+        variables = os.environ | {f"RIGFUSE_{name}": value for name, value in given.items()}
+        command = [sys.executable, "-m", "app.cli", "api"]
+        server = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL)  # noqa: S603
+        try:
+            url = f"http://127.0.0.1:{settings.port}"
+            _wait(url, server)
+            yield ApiProcess(settings, url, psutil.Process(server.pid))
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def checkpoint_of(rig: Rig) -> Checkpoint:
+    """A checkpoint as large and as slow as a learned one."""
+    return Checkpoint(
+        method="metafuse", seed=0, rig_digest=rig.digest, capture_digest="0" * 64, omega=default_omega(),
+        theta=calibrated_theta(rig), gains=np.full(len(rig.pairs), default_gains(len(rig.cameras)), np.float32),
+        R=np.stack([c.R for c in rig.cameras]), t=np.stack([c.t for c in rig.cameras]), repaired=False, project=True,
+    )  # fmt: skip
+
+
+def store_checkpoint(settings: Settings, rig_id: str, checkpoint: Checkpoint) -> str:
+    """Put a checkpoint where an import would, and serve the rig with it."""
+    data = checkpoint.to_bytes()
+    sha256 = ArtifactStore(settings.artifacts_url).put_bytes(data)
+    database = Database(settings.database_url)
+    with database.session() as session:
+        row = CheckpointRow(
+            id=new_id("ckp"), studio="", rig_id=rig_id, method="metafuse", seed=0, artifact_sha256=sha256,
+            size_bytes=len(data), manifest=checkpoint.manifest(),
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        session.get_one(RigRow, rig_id).active_checkpoint_id = row.id
+    database.dispose()
+    return row.id
+
+
+def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
+    while server.poll() is None:
+        try:
+            httpx.get(f"{url}/healthz").raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit("The API did not start.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
