@@ -9,6 +9,7 @@ import binascii
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
@@ -73,6 +74,16 @@ def require_operator(principal: Annotated[Principal, Depends(require_key)]) -> P
     return principal
 
 
+async def check_again(connection: HTTPConnection) -> None:
+    """Raise Unauthorized or Forbidden where the key of a long-lived connection is no longer good."""
+    credentials = await bearer(connection)
+    key = credentials.credentials if credentials is not None else ""
+    principal = await to_thread.run_sync(_identify, connection, key)
+    if principal is None:
+        raise Unauthorized("The key is no longer valid.", at="header.authorization")
+    _check_scope(connection, principal)
+
+
 def caller(connection: HTTPConnection) -> Principal:
     """Who asks, as the door found; a route without a door gets no answer here, and so no session either."""
     principal = getattr(connection.state, "principal", None)
@@ -97,10 +108,14 @@ def _identify(connection: HTTPConnection, key: str) -> Principal | None:
     return guard.identify(key, address) if key else None
 
 
-def _admit(connection: HTTPConnection, principal: Principal) -> Principal:
+def _check_scope(connection: HTTPConnection, principal: Principal) -> None:
     needed = scope_of(connection.scope.get("route"), connection.scope.get("method"))
     if not principal.may(needed):
         raise Forbidden(f"The key {principal.name!r} lacks the scope {needed.value!r}.", at="header.authorization")
+
+
+def _admit(connection: HTTPConnection, principal: Principal) -> Principal:
+    _check_scope(connection, principal)
     connection.app.state.guard.charge(principal)
     connection.state.principal = principal
     return principal

@@ -7,6 +7,7 @@ from fastapi import Depends
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
+from app.access.usage import Usage
 from app.artifacts import Artifacts
 from app.auth import caller
 from app.db import Database
@@ -26,6 +27,13 @@ def get_database(connection: HTTPConnection) -> Database:
     """The database as the caller may see it, for an endpoint that opens its own short sessions."""
     database: Database = connection.app.state.db
     return database.acting_as(caller(connection))
+
+
+def get_frames_quota(connection: HTTPConnection) -> Callable[[int], None]:
+    """A function that counts frames for the caller's key; raises TooManyRequests where today's quota is used up."""
+    usage: Usage = connection.app.state.usage
+    principal = caller(connection)
+    return lambda frames: usage.take_frames(principal, frames)
 
 
 def get_artifacts(connection: HTTPConnection) -> Artifacts:
@@ -72,6 +80,7 @@ DatabaseDep = Annotated[Database, Depends(get_database)]
 ArtifactsDep = Annotated[Artifacts, Depends(get_artifacts)]
 BackboneDep = Annotated[Callable[[], Backbone], Depends(get_backbone)]
 DrainingDep = Annotated[Draining, Depends(get_draining)]
+FramesQuotaDep = Annotated[Callable[[int], None], Depends(get_frames_quota)]
 QueueDep = Annotated[JobQueue, Depends(get_queue)]
 # scope="function" ends the dependency, and so commits, before the response leaves.
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]

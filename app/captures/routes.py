@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import retention
 from app.auth import ADMIN
+from app.access.quotas import check_room
 from app.captures import purging, repository, service
 from app.captures.schemas import UPLOAD_BODY, CaptureOut
 from app.deps import ArtifactsDep, BackboneDep, DatabaseDep, ReadSessionDep, SettingsDep
@@ -61,6 +62,12 @@ async def capture_slot(request: Request) -> AsyncIterator[None]:
         yield
 
 
+def room(target: TargetDep, database: DatabaseDep) -> None:
+    """Refuse a capture before any of it is read, where the caller's studio has no room left at all."""
+    with database.read_session() as session:
+        check_room(session, get_rig(session, target.id).studio, 1)
+
+
 CaptureUploadDep = Annotated[Upload, Depends(receive_capture, scope="function")]
 
 
@@ -78,6 +85,7 @@ def create(
     artifacts: ArtifactsDep,
     settings: SettingsDep,
     backbone: BackboneDep,
+    _room: Annotated[None, Depends(room)],
     upload: CaptureUploadDep,
     _slot: Annotated[None, Depends(capture_slot, scope="function")],
     response: Response,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from app.access.quotas import check_room
 from app.artifacts import Artifacts
 from app.captures.contents import Labels
 from app.captures.labels import PART, check_frames_agree, read_labels
@@ -82,6 +83,7 @@ def seal(session: Session, artifacts: Artifacts, rig_id: str, stored: StoredCapt
     The bytes stay even then: they may be another capture's too, one that is being sealed at this moment.
     """
     rig = get_usable_rig(session, rig_id)
+    check_room(session, rig.studio, stored.size_bytes)
     checked = stored.checked
     row = CaptureRow(
         id=new_id("cap"),

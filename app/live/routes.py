@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketState
 
 from app import auth
 from app.db import Database
-from app.deps import BackboneDep, DatabaseDep, SettingsDep
+from app.deps import BackboneDep, DatabaseDep, FramesQuotaDep, SettingsDep
 from app.draining import Draining
 from app.errors import Conflict, Forbidden, NotFound, Unauthorized
 from app.live.stream import RESTART, End, LiveStream, Source, Wish
@@ -76,9 +76,10 @@ async def live(
     metrics: Annotated[Metrics, Depends(get_metrics)],
     wish: Annotated[Wish, Depends(get_wish)],
     fusion: Annotated[Fusion, Depends(get_fusion)],
+    take_frames: FramesQuotaDep,
 ) -> None:
     """A binary message a frame in, a JSON message a frame out; docs/live.md tells all of it."""
-    source = Source(target.id, target.rig, serving, backbone, settings, metrics)
+    source = Source(target.id, target.rig, serving, backbone, settings, metrics, take_frames)
     with serving.admission.stream(), serving.attendant.following(target.id):
         async with _folder(settings) as folder:
             stream = LiveStream(socket, source, wish, fusion, folder)
@@ -124,16 +125,15 @@ async def _drained(socket: WebSocket) -> End:
 
 async def _disowned(socket: WebSocket, database: Database, rig_id: str) -> End:
     """The key was revoked, or the rig archived; a database that is away ends no stream."""
-    credentials = await auth.bearer(socket)
 
     def check() -> None:
-        auth.require_key(socket, credentials)
         with database.read_session() as session:
             get_usable_rig(session, rig_id)
 
     while True:
         await sleep(_CHECK_S)
         try:
+            await auth.check_again(socket)
             await to_thread.run_sync(check)
         except (Unauthorized, Forbidden, NotFound, Conflict) as error:
             return _CLOSING[type(error)], error.message[:100]

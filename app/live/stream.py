@@ -57,6 +57,8 @@ class Source:
     backbone: Callable[[], Backbone]
     settings: Settings
     metrics: Metrics
+    take_frames: Callable[[int], None]
+    """Counts frames for the caller's key; raises where its quota is used up."""
 
 
 class LiveStream:
@@ -125,6 +127,7 @@ class LiveStream:
         source, wish, stages = self._source, self._wish, Stages()
         file = check_frame(frame, self._folder, source.rig, source.settings)
         service.check_look(file, wish.look)
+        source.take_frames(1)
         stages.ended("check")
         fusion = self._current()
         asked = service.Asked(Answer.POSES, wish.triangulation, wish.look)

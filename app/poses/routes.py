@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from app.deps import BackboneDep, DatabaseDep, SettingsDep
+from app.deps import BackboneDep, DatabaseDep, FramesQuotaDep, SettingsDep
 from app.framesets import check_frames
 from app.metrics import Metrics
-from app.poses import answers, service
+from app.poses import answers, rig_serving, service
 from app.poses.engines import Fusion
 from app.poses.repository import ACTIVE, find_fusion
 from app.poses.schemas import (
@@ -36,6 +36,7 @@ from app.rigs.routes import Target, TargetDep
 from app.uploads import Upload, receive
 
 router = APIRouter(tags=["poses"])
+router.include_router(rig_serving.router)
 _CHUNK = 1 << 18
 
 
@@ -83,7 +84,7 @@ def get_metrics(connection: HTTPConnection) -> Metrics:
     openapi_extra=FRAMES_BODY,
     responses={
         200: {"content": {NPZ_MEDIA_TYPE: {"schema": NPZ_SCHEMA}}},
-        **responses(401, 404, 409, 413, 415, 422, 503),
+        **responses(401, 404, 409, 413, 415, 422, 429, 503),
     },
 )
 def poses(
@@ -96,6 +97,7 @@ def poses(
     metrics: Annotated[Metrics, Depends(get_metrics)],
     upload: UploadDep,
     stages: StagesDep,
+    take_frames: FramesQuotaDep,
     _turn: Annotated[None, Depends(pose_turn, scope="function")],
     checkpoint: Annotated[str, Query(max_length=40, description="active, none, epipolar, or an id")] = ACTIVE,
     answer: Annotated[Answer, Query(alias="return")] = Answer.POSES,
@@ -109,6 +111,7 @@ def poses(
     take, asked = Take(smoothing, fps), service.Asked(answer, triangulation.value, view)
     source = check_frames(upload, target.rig, settings, settings.max_pose_frames)
     service.check_look(source, view)
+    take_frames(len(source.frames))
     with database.read_session() as session:
         fusion = find_fusion(session, target.id, checkpoint)
     stages.ended("check")
