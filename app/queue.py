@@ -76,6 +76,14 @@ class JobQueue:
             redis = _redis(connection)
             return sum(int(redis.llen(name)) for name in QUEUES.values())
 
+    def eviction_policy(self) -> str | None:
+        """What the broker throws away when its memory is full; None where it does not tell."""
+        with self._celery.connection_for_write() as connection:
+            try:
+                return str(_redis(connection).info("memory").get("maxmemory_policy") or "") or None
+            except RedisError:
+                return None
+
     def ping(self) -> None:
         """Raise where the broker does not answer."""
         with self._celery.connection_for_write() as connection:

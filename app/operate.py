@@ -1,0 +1,91 @@
+"""The commands of ``rigfuse`` for who operates a deployment: looking it over, its health, backup and restore."""
+# ruff: noqa: PLC0415 - a command imports what it alone needs, so that the others and --help start fast
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PANEL = "Operate the service"
+health = typer.Typer(no_args_is_help=True, help="Is a process of this machine well? For health checks: exit 0 or 1.")
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the backup.")]
+
+
+def install(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command(rich_help_panel=PANEL)(doctor)
+    app.add_typer(health, name="health", rich_help_panel=PANEL)
+    app.command(rich_help_panel=PANEL)(backup)
+    app.command(rich_help_panel=PANEL)(restore)
+
+
+def doctor(
+    *,
+    url: Annotated[str | None, typer.Option(envvar="RIGFUSE_URL", help="Where the API should answer.")] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="RIGFUSE_API_KEY", help="Key for the API.")] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Verify the bytes of every artifact.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
+) -> None:
+    """Look over the deployment that the RIGFUSE_… environment describes, and say what is wrong and what to do.
+
+    The exit status is 0 where it works and 1 where something does not.
+    """
+    import logging
+
+    import structlog
+    from rich.console import Console
+
+    from app.doctor import examine
+
+    logging.disable(logging.CRITICAL)  # the table tells it
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    findings = list(examine.examine(deep=deep, url=url, api_key=api_key))
+    if as_json:
+        typer.echo(examine.as_json(findings))
+    else:
+        examine.show(findings, Console())
+    raise typer.Exit(0 if examine.healthy(findings) else 1)
+
+
+@health.command("api")
+def health_of_api() -> None:
+    """Whether the API of this machine is ready, on RIGFUSE_HOST and RIGFUSE_PORT."""
+    from app.probes import api_fault
+    from app.settings import Settings
+
+    _tell(api_fault(Settings()))
+
+
+@health.command("worker")
+def health_of_worker() -> None:
+    """Whether a worker of this machine reported itself lately, and database and broker answer it."""
+    from app.probes import worker_fault
+    from app.settings import Settings
+
+    _tell(worker_fault(Settings()))
+
+
+def backup(
+    folder: Folder,
+    *,
+    verify: Annotated[bool, typer.Option(help="Read everything again afterwards.")] = True,
+) -> None:
+    """Copy the database and the artifacts, while the service runs, into a folder that a restore can be made of."""
+    from app.backup import back_up
+    from app.settings import Settings
+
+    typer.echo(back_up(Settings(), folder, verify=verify))
+
+
+def restore(folder: Folder) -> None:
+    """Put a backup into the empty database and artifact store that the RIGFUSE_… environment names."""
+    from app.backup import restore_from
+    from app.settings import Settings
+
+    typer.echo(restore_from(Settings(), folder))
+
+
+def _tell(fault: str | None) -> None:
+    typer.echo(fault or "well")
+    raise typer.Exit(1 if fault else 0)
