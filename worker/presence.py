@@ -9,6 +9,7 @@ import structlog
 import torch
 
 from app.processes import usable_cores
+from app.store_identity import store_identity
 from app.tables import WorkerRow, utc_now
 from app.workers import repository
 from models.checkpoint import CODE_VERSION
@@ -59,6 +60,7 @@ def report(context: WorkerContext, started_at: datetime) -> None:
         device=_device(settings.device),
         memory_total=memory.total,
         memory_free=memory.free,
+        store=store_identity(settings),
         adaptation_id=context.busy.adaptation_id,
         started_at=started_at,
         stopped_at=None,
