@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response, status
 from sqlalchemy.orm import Session
 
 from app import retention
-from app.auth import ADMIN
 from app.access.quotas import check_room
+from app.auth import ADMIN
 from app.captures import purging, repository, service
 from app.captures.schemas import UPLOAD_BODY, CaptureOut
 from app.deps import ArtifactsDep, BackboneDep, DatabaseDep, ReadSessionDep, SettingsDep
