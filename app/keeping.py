@@ -23,7 +23,7 @@ def keep(session: Session, artifacts: Artifacts, bytes_of: Mapping[str, Callable
 
     ``bytes_of`` stores the bytes of a digest again, where they were purged since they were stored.
     """
-    _lock(session, bytes_of)
+    lock(session, bytes_of)
     for sha256, put in bytes_of.items():
         if not artifacts.holds(sha256):
             put()
@@ -47,7 +47,7 @@ def let_go(database: Database, artifacts: Artifacts, digests: Iterable[str]) -> 
 
 def _let_go(database: Database, artifacts: Artifacts, sha256: str) -> bool:
     with database.acting_as(SYSTEM).session() as session:  # the bytes may be another studio's too
-        _lock(session, [sha256])
+        lock(session, [sha256])
         if named(session, [sha256]):
             return False
         artifacts.delete(sha256)
@@ -71,9 +71,10 @@ def named(session: Session, digests: Iterable[str]) -> frozenset[str]:
     return frozenset(sha256 for query in queries for sha256 in session.scalars(query) if sha256)
 
 
-def _lock(session: Session, digests: Iterable[str]) -> None:
+def lock(session: Session, digests: Iterable[str]) -> None:
+    """Hold the lock on these names until the transaction ends."""
     if session.get_bind().dialect.name != "postgresql":
         return
     for sha256 in sorted(digests):  # in one order, so that no two transactions wait for each other
         number = int.from_bytes(bytes.fromhex(sha256[:16]), signed=True)
-        session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
+        session.execute(text("SELECT pg_advisory_xactlock(:number)"), {"number": number})

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from pydantic import ByteSize, Field, SecretStr, field_validator, model_validator
+from pydantic import ByteSize, Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.processes import usable_cores
@@ -15,6 +15,9 @@ _SECRETS = Path("/run/secrets")
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
+
+
+PublicKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Settings(BaseSettings):
@@ -58,7 +61,7 @@ class Settings(BaseSettings):
     housekeeping_s: float = Field(default=3600.0, gt=0, description="between two rounds of retention")
 
     signing_key_file: Path | None = None
-    trusted_keys: Annotated[tuple[str, ...], NoDecode] = ()
+    trusted_keys: Annotated[tuple[PublicKey, ...], NoDecode] = ()
     max_bundle_bytes: ByteSize = ByteSize(512 * MEBIBYTE)
 
     device: Literal["cpu", "cuda"] = "cpu"

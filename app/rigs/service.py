@@ -21,7 +21,7 @@ _RETENTION = ("capture_retention_days", "checkpoints_kept")
 
 def register(session: Session, sent: RigIn) -> RigRow:
     """Register a rig whose calibration can be right; raises InvalidRig with the field that is wrong."""
-    rig = _build(sent)
+    rig = build(sent)
     row = RigRow(
         id=new_id("rig"),
         studio=_studio(session, sent.studio),
@@ -35,6 +35,7 @@ def register(session: Session, sent: RigIn) -> RigRow:
     )
     session.add(row)
     session.flush()
+    audit.record(session, "rig.registered", row.id, name=row.name, digest=row.digest)
     return row
 
 
@@ -46,7 +47,7 @@ def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
     if retention:
         if not acting(session).may(Scope.ADMIN):
             raise Forbidden("To say how long things are kept needs the scope 'admin'.", at=next(iter(retention)))
-        audit.record(session, "rig.retention", row.id, **retention)
+    audit.record(session, "rig.changed", row.id, **changes)
     for field, value in changes.items():
         setattr(row, field, _unique(value) if field == "tags" else value)
     session.flush()
@@ -56,7 +57,9 @@ def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
 def archive(session: Session, rig_id: str) -> None:
     """Archive a rig: it stays readable, takes nothing new and serves no poses. Doing it twice is no error."""
     row = repository.get_rig(session, rig_id)
-    row.archived_at = row.archived_at or utc_now()
+    if row.archived_at is None:
+        row.archived_at = utc_now()
+        audit.record(session, "rig.archived", row.id, name=row.name)
 
 
 def describe(session: Session, rows: Sequence[RigRow], rigs: RigCache) -> list[RigOut]:
@@ -74,7 +77,8 @@ def status_of(row: RigRow, *, is_adapting: bool) -> RigStatus:
     return "adapted" if row.active_checkpoint_id else "registered"
 
 
-def _build(sent: RigIn) -> Rig:
+def build(sent: RigIn) -> Rig:
+    """The rig that was sent; raises InvalidRig where its calibration cannot be right."""
     with np.errstate(all="ignore"):  # absurd numbers are judged by their result
         rig = Rig.from_dict(sent.model_dump())
         check_plausible(rig)
