@@ -14,7 +14,7 @@ TESTS ?= tests
 # ONNX Runtime would otherwise report its use to its maker.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo test lint format bench coverage lock clean
+.PHONY: help install demo test lint format bench coverage images lock clean
 
 help:
 	@echo "make demo                 the main job on a real recording (DEMO=synthetic: no download)"
@@ -22,6 +22,7 @@ help:
 	@echo "make lint                 ruff, mypy, import contracts"
 	@echo "make bench                the measurements of docs/science.md"
 	@echo "make coverage             all tests, with branch coverage"
+	@echo "make images               build the images with buildah, as root, and go through the main job in them"
 	@echo "make install              only .venv; the other commands make it when they need it"
 	@echo "make lock                 write constraints.txt anew"
 
@@ -58,6 +59,9 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
+images: $(STAMP)
+	$(BIN)/python -m tests.e2e.check_images
 
 # What pip resolves today for all extras. onnxruntime-gpu takes the place of onnxruntime in one environment and is
 # released with it, so its line is derived; local version labels (torch's +cpu) are dropped. Motions need Python 3.11.

@@ -1,0 +1,121 @@
+"""A storm: clients at work while processes are hurt at seeded random moments."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmarks._fault_checks import finish, leftovers, states, violations
+from benchmarks._fault_deployment import Deployment
+from benchmarks._fault_load import Asker, Notes, poses, register, submit
+from benchmarks._fault_studio import Studio, studios
+
+Fault = Callable[[Deployment, np.random.Generator], str | None]
+"""Does some harm and says what, None where there was nothing to harm."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much work, how many clients, and how often something is hurt (mean seconds between two faults)."""
+
+    seed: int
+    adaptations: int
+    pose_requests: int
+    studios: int = 4
+    clients: int = 2
+    every_s: float = 4.0
+    least_faults: int = 0
+
+
+@dataclass
+class Outcome:
+    """What a storm left: counts to be told, and everything that is not as it has to be."""
+
+    seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+
+def storm(deployment: Deployment, plan: Plan, faults: Sequence[Fault]) -> Outcome:
+    """Register, then adapt and serve while the faults strike; judge when all is quiet again."""
+    began = time.monotonic()
+    notes, made = Notes(), studios(plan.seed, plan.studios)
+    with deployment.client() as client:
+        for studio in made:
+            register(Asker(notes, client), notes, studio)
+    over = threading.Event()
+    with ThreadPoolExecutor(plan.clients + 2) as pool:
+        striker = pool.submit(_strike, deployment, plan, faults, notes, over)
+        clients = [pool.submit(_submit_all, deployment, plan, notes, made)]
+        clients += [pool.submit(_serve_all, deployment, plan, notes, made, i) for i in range(plan.clients)]
+        for client_ in clients:
+            client_.result()
+        over.set()
+        striker.result()
+    deployment.wait_ready()
+    if not finish(deployment):
+        notes.violate("adaptations were not in a final state 10 minutes after the last fault")
+    found = violations(deployment, notes, made)
+    counts = {**notes.counts, **states(deployment), "different answers compared": len(notes.answers)}
+    counts["files left over"] = leftovers(deployment)
+    counts["processes that died by themselves"] = sum(child.died for child in deployment.children.values())
+    return Outcome(time.monotonic() - began, dict(sorted(counts.items())), found)
+
+
+def kill(*names: str) -> list[Fault]:
+    """``kill -9`` of each of these processes."""
+    return [_killing(name) for name in names]
+
+
+def restart_database(deployment: Deployment, rng: np.random.Generator) -> str | None:
+    """Stop the database at once, and start it."""
+    return "database restarts" if deployment.restart_database(float(rng.uniform(0.2, 3.0))) else None
+
+
+def stop_worker(deployment: Deployment, rng: np.random.Generator) -> str | None:
+    """SIGTERM to a worker, which gives its job back."""
+    name = str(rng.choice(deployment.workers))
+    return "SIGTERM of a worker" if deployment.hurt(name, signal.SIGTERM, 0.5) else None
+
+
+def _killing(name: str) -> Fault:
+    def fault(deployment: Deployment, rng: np.random.Generator) -> str | None:
+        victim = str(rng.choice(deployment.workers)) if name == "worker" else name
+        return f"kill -9 of {name}" if deployment.hurt(victim, down_s=float(rng.uniform(0.1, 2.0))) else None
+
+    return fault
+
+
+def _strike(deployment: Deployment, plan: Plan, faults: Sequence[Fault], notes: Notes, over: threading.Event) -> None:
+    """Each fault in turn of a shuffled order, again and again, until the clients are served."""
+    rng = np.random.default_rng((plan.seed, 1))
+    struck = 0
+    while not over.is_set() or struck < plan.least_faults:
+        for index in rng.permutation(len(faults)):
+            over.wait(float(rng.exponential(plan.every_s)))
+            if over.is_set() and struck >= plan.least_faults:
+                return
+            done = faults[index](deployment, rng)
+            if done is not None:
+                struck += 1
+                notes.count(done)
+
+
+def _submit_all(deployment: Deployment, plan: Plan, notes: Notes, made: Sequence[Studio]) -> None:
+    rng = np.random.default_rng((plan.seed, 2))
+    with deployment.client() as client:
+        asker = Asker(notes, client)
+        for number in range(plan.adaptations):
+            submit(asker, notes, made[number % len(made)], f"campaign-{plan.seed}-{number}", rng)
+
+
+def _serve_all(deployment: Deployment, plan: Plan, notes: Notes, made: Sequence[Studio], client_number: int) -> None:
+    rng = np.random.default_rng((plan.seed, 3, client_number))
+    with deployment.client() as client:
+        asker = Asker(notes, client)
+        for _ in range(plan.pose_requests // plan.clients):
+            poses(asker, notes, made[int(rng.integers(len(made)))], rng)
