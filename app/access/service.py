@@ -32,7 +32,7 @@ def create_key(session: Session, wanted: KeyIn) -> tuple[ApiKeyRow, str]:
     )
     session.add(row)
     session.flush()
-    audit.record(session, "key.created", row.id, studio=row.studio, name=row.name, scopes=row.scopes)
+    audit.record(session, "key.created", row.id, name=row.name, scopes=row.scopes)
     return row, secret
 
 
@@ -41,4 +41,4 @@ def revoke(session: Session, key_id: str) -> None:
     row = repository.get_key(session, key_id)
     if row.revoked_at is None:
         row.revoked_at = utc_now()
-        audit.record(session, "key.revoked", row.id, studio=row.studio, name=row.name)
+        audit.record(session, "key.revoked", row.id, name=row.name)

@@ -5,7 +5,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from structlog.contextvars import get_contextvars
 
-from app import tracing
+from app import audit, tracing
 from app.adaptations.schemas import AdaptationRequest
 from app.adaptations.states import FINISHED, State, change, move, record
 from app.captures.purging import capture_purged
@@ -60,6 +60,7 @@ def create(
         return _same(earlier, rig_id, request)
     lineage = {} if retry_of is None else {"retry_of": retry_of}
     record(session, row.id, State.QUEUED, {"state": State.QUEUED, "stage": "queued", "progress": 0.0, **lineage})
+    audit.record(session, "adaptation.requested", row.id, rig=rig_id, capture=request.capture, **lineage)
     after_commit(session, lambda: queue.enqueue_adaptation(row.id, row.priority))
     return row
 
@@ -102,6 +103,8 @@ def cancel(session: Session, adaptation_id: str) -> AdaptationRow:
     row = session.scalars(query.execution_options(populate_existing=True)).one()
     if row.state in FINISHED:
         raise Conflict(f"The adaptation has already {_ended(row.state)}.", code="adaptation_finished")
+    if not row.cancel_requested:
+        audit.record(session, "adaptation.cancelled", row.id, rig=row.rig_id, state=row.state)
     if row.state == State.QUEUED:
         move(session, row.id, State.QUEUED, State.CANCELLED, stage="cancelled", finished_at=utc_now())
     elif not row.cancel_requested:

@@ -47,7 +47,9 @@ def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
     if retention:
         if not acting(session).may(Scope.ADMIN):
             raise Forbidden("To say how long things are kept needs the scope 'admin'.", at=next(iter(retention)))
-    audit.record(session, "rig.changed", row.id, **changes)
+        audit.record(session, "rig.retention", row.id, **retention)
+    if described := sorted(set(changes) - set(_RETENTION)):
+        audit.record(session, "rig.changed", row.id, fields=described)
     for field, value in changes.items():
         setattr(row, field, _unique(value) if field == "tags" else value)
     session.flush()
