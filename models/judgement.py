@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models import evaluation, gate
 from models.checkpoint import Checkpoint
+from models.duplicates import first_alike
 from models.evaluation import Measures, rounded
 from models.gate import Evidence, bounds
 from models.intervals import Draws
@@ -58,12 +59,15 @@ def judge(
     report["label_agreement"] = rounded(evaluation.label_agreement(held_out, truth))
     report["hidden_labels"] = int((held_out.visibility == 1).sum())
     report["new_world"] = _new_world(draft, serving)
-    evidence = [Evidence.of(name, measured["fused"], measured[name]) for name in gate.RIVALS if name in measured]
+    distinct = np.unique(first_alike(held_out.joints_view))  # a pose shown again is no more evidence
+    compared = {name: distinct for name in gate.RIVALS if name in measured}
     if serving.incumbent is not None:
-        shared = _unseen(draft, serving.incumbent, held_out, report["incumbent"])
-        ours, theirs = (measured[name].subset(shared) for name in ("fused", "incumbent"))
-        evidence[-1] = Evidence.of("incumbent", ours, theirs)
+        compared["incumbent"] = _unseen(draft, serving.incumbent, held_out, distinct, report["incumbent"])
         report["incumbent"]["identical"] = draft.same_fusion(serving.incumbent)
+    evidence = [
+        Evidence.of(name, measured["fused"].subset(frames), measured[name].subset(frames))
+        for name, frames in compared.items()
+    ]
     report["evidence"] = [row.row() for row in evidence]
     report["promoted"], report["reason"] = gate.verdict(report, evidence, allow_new_world=serving.allow_new_world)
     return replace(draft, metrics=draft.metrics | report)
@@ -97,14 +101,18 @@ def _new_world(draft: Checkpoint, serving: Serving) -> bool:
 
 
 def _unseen(
-    draft: Checkpoint, incumbent: Checkpoint, held_out: LabelledFrames, told: dict[str, Any]
+    draft: Checkpoint,
+    incumbent: Checkpoint,
+    held_out: LabelledFrames,
+    distinct: NDArray[np.intp],
+    told: dict[str, Any],
 ) -> NDArray[np.intp]:
     """The frames to compare with the incumbent on: those held out from both, where it knows this very capture."""
     same = bool(draft.capture_digest) and draft.capture_digest == incumbent.capture_digest
     unseen = set(incumbent.metrics.get("held_out_frames", ())) if same else set(held_out.frames)
-    shared = np.flatnonzero([frame in unseen for frame in held_out.frames])
-    favoured = len(shared) < min(_LEAST_SHARED, len(held_out.frames))
-    chosen = np.arange(len(held_out.frames)) if favoured else shared
+    shared = distinct[[held_out.frames[frame] in unseen for frame in distinct]]
+    favoured = len(shared) < min(_LEAST_SHARED, len(distinct))
+    chosen = distinct if favoured else shared
     told |= {"method": incumbent.method, "seed": incumbent.seed, "same_capture": same}
     told |= {"frames_compared": len(chosen), "favoured": favoured}
     return chosen

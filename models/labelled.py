@@ -13,6 +13,7 @@ from models.geometry import image_to_view
 from models.rig import Rig
 
 MIN_LABELLED_FRAMES = 8
+MIN_DISTINCT_POSES = 4
 RECOMMENDED_FRAMES = 50
 LABEL_SIGMA_PX = 0.25  # heatmap pixels that a careful annotator is off by
 _MIN_JOINTS_IN_TWO_VIEWS = 4
@@ -129,10 +130,10 @@ def check_enough(visibility: NDArray[np.uint8]) -> None:
 def check_distinct(joints_view: NDArray[np.float64]) -> None:
     """Raise InsufficientLabels unless labels [F, V, J, 2] in heatmap pixels show enough distinct poses."""
     distinct, count = len(np.unique(first_alike(joints_view))), len(joints_view)
-    if distinct < MIN_LABELLED_FRAMES:
+    if distinct < MIN_DISTINCT_POSES:
         raise InsufficientLabels(
             f"The {count} labelled frames show only {distinct} distinct poses; a pose labelled again counts once. "
-            f"At least {MIN_LABELLED_FRAMES} are needed, about {RECOMMENDED_FRAMES} are recommended.",
+            f"At least {MIN_DISTINCT_POSES} are needed, about {RECOMMENDED_FRAMES} are recommended.",
             at="labels.frames",
         )
 
@@ -161,7 +162,7 @@ def coverage(
     if distinct < _MOSTLY_DISTINCT * len(visibility):
         warnings.append(
             f"The {len(visibility)} labelled frames show only {distinct} distinct poses, and count as so many "
-            f"(at least {MIN_LABELLED_FRAMES} are needed): frames farther apart in time tell more."
+            f"(at least {MIN_DISTINCT_POSES} are needed): frames farther apart in time tell more."
         )
     for index, camera in enumerate(rig.cameras):
         labelled = visibility[:, index] > 0
