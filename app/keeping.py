@@ -77,4 +77,4 @@ def lock(session: Session, digests: Iterable[str]) -> None:
         return
     for sha256 in sorted(digests):  # in one order, so that no two transactions wait for each other
         number = int.from_bytes(bytes.fromhex(sha256[:16]), signed=True)
-        session.execute(text("SELECT pg_advisory_xactlock(:number)"), {"number": number})
+        session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})

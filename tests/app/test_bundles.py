@@ -63,14 +63,14 @@ def refused(service: Service, data: bytes, **query: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-def signed(service: Service, checkpoint: Checkpoint, rig: Rig, **changed: Any) -> bytes:
+def signed(service: Service, checkpoint: Checkpoint, of: Rig, **changed: Any) -> bytes:
     """A bundle that says what it likes, signed with the service's own key."""
     artifact = checkpoint.to_bytes()
     said = {
         "exported_at": "2026-05-04T03:02:01+00:00",
-        "rig": {"name": "made", "document": rig.to_dict()},
+        "rig": {"name": "made", "document": of.to_dict()},
         "manifest": json.loads(json.dumps(checkpoint.manifest())),
-        "digests": {"rig": rig.digest, "artifact": hashlib.sha256(artifact).hexdigest()},
+        "digests": {"rig": of.digest, "artifact": hashlib.sha256(artifact).hexdigest()},
     }
     return write(said | changed, artifact, signing_key(service.settings))
 
@@ -116,7 +116,7 @@ def test_what_comes_home_is_known_there(service: Service, rig: str, world: World
 
 
 def test_two_who_import_the_same_register_it_once(service: Service, world: World) -> None:
-    other = replace(world.rig, units="cm")
+    other = payloads.world(seed=21).rig
     data = signed(service, replace(checkpoint_of(world.rig), rig_digest=other.digest), other)
     answers: list[httpx.Response] = []
     threads = [threading.Thread(target=lambda: answers.append(send(service, data))) for _ in range(3)]
@@ -136,7 +136,7 @@ def test_whom_nobody_trusts_is_refused(service: Service, elsewhere: Service, wor
 
 
 def test_every_mismatch_has_its_code_and_leaves_nothing(service: Service, rig: str, world: World) -> None:
-    made, other = checkpoint_of(world.rig), replace(world.rig, units="mm")
+    made, other = checkpoint_of(world.rig), payloads.world(seed=22).rig
     document = world.rig.to_dict()
     wrong_camera = {**document, "cameras": [{**document["cameras"][0], "R": [[2, 0, 0]] * 3}, *document["cameras"][1:]]}
     omega = replace(made, omega=replace(made.omega, digest="f" * 64))
@@ -154,9 +154,7 @@ def test_every_mismatch_has_its_code_and_leaves_nothing(service: Service, rig: s
         assert refused(service, data) == expected
     good = signed(service, made, world.rig)
     assert refused(service, good, rig="rig_none") == (404, "rig_not_found")
-    moved = payloads.rig_document(world.rig, "moved")
-    moved["units"] = "cm"
-    another = service.client.post("/v1/rigs", json=moved).json()["id"]
+    another = service.client.post("/v1/rigs", json=payloads.rig_document(other)).json()["id"]
     assert refused(service, good, rig=another) == (409, "bundle_of_another_rig")
 
 
