@@ -38,6 +38,13 @@ class Cache(Generic[Key, Value]):
         with self._changed:
             return self._total(self._values)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more may push another out."""
+        with self._changed:
+            loose = sum(key not in self._pinned for key in self._values)
+            return loose >= self._size or self._total(self._values) >= self._weight
+
     def keys(self) -> list[Key]:
         """The keys of all values, the one used last at the end."""
         with self._changed:

@@ -41,7 +41,6 @@ class Engines:
 
     def __init__(self, artifacts: Artifacts, size: int, nbytes: int) -> None:
         self._artifacts = artifacts
-        self._size, self._most = size, nbytes
         self._engines: Cache[Key, Engine] = Cache(size, weight=nbytes, weigh=lambda engine: engine.nbytes)
         self._cutters: Cache[str, ViewCutter] = Cache(size, weight=nbytes, weigh=lambda cutter: cutter.nbytes)
 
@@ -56,7 +55,7 @@ class Engines:
     @property
     def is_full(self) -> bool:
         """Whether another engine may push one out."""
-        return len(self._engines) >= self._size or self._engines.weight >= self._most
+        return self._engines.is_full
 
     def has(self, rig_digest: str, fusion: Fusion) -> bool:
         """Whether the engine is loaded."""
