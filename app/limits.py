@@ -17,6 +17,7 @@ from app.settings import Settings
 
 MAX_HEADERS = 128
 MAX_HEADER_BYTES = 32 << 10
+_MULTIPART_BYTES = 4096  # around the one part of a bundle's upload
 _UPLOADS = re.compile(r"POST .*/rigs/[^/]+/(?:captures|poses)|PATCH .*/uploads/[^/]+", re.DOTALL)
 
 
@@ -57,8 +58,10 @@ class RequestLimits:
                 self._usage.count(principal.key_id, Used(requests=1, upload_bytes=body.received))
 
     def _limit(self, scope: Scope) -> int:
-        is_upload = _UPLOADS.fullmatch(f"{scope['method']} {scope['path']}")
-        return self._settings.max_upload_bytes if is_upload else self._settings.max_json_bytes
+        asked = f"{scope['method']} {scope['path']}"
+        if asked == "POST /v1/bundles":
+            return self._settings.max_bundle_bytes + _MULTIPART_BYTES
+        return self._settings.max_upload_bytes if _UPLOADS.fullmatch(asked) else self._settings.max_json_bytes
 
 
 class _Body:
