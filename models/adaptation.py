@@ -6,6 +6,7 @@ whatever the method, against what a studio could do without adapting.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from models import epipolar, evaluation, finetuning, metafuse, metrics, naivefuse, naivefuse_meta
 from models.checkpoint import Checkpoint
+from models.duplicates import first_alike
 from models.fallback import fall_back
 from models.fanout import Spread, in_turn
 from models.judgement import Serving, judge
-from models.labelled import LabelledFrames, check_enough
+from models.labelled import LabelledFrames, check_distinct, check_enough
 from models.learning import Learned, Parts, Progress, Task
 from models.limbs import median_limb_lengths
 from models.methods import validate_options
@@ -53,6 +55,7 @@ def adapt(
     """
     chosen = validate_options(method, options or {})
     check_enough(labelled.visibility)
+    check_distinct(labelled.joints_view)
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     progress("split", 0.0)
@@ -70,10 +73,11 @@ def adapt(
         },
     )  # fmt: skip
     progress("evaluate", 0.7)
-    draft = _read_best(rig, cameras, parts, draft)
+    read = partial(_read_best, rig, cameras, parts, may_project=learned.may_project)
+    draft = read(draft)
     progress("evaluate", 0.8)
     frames = parts.seen if learned.may_project else parts.choose  # what has many numbers knows the others by heart
-    draft = fall_back(rig, draft, frames)
+    draft = fall_back(rig, draft, frames, read)
     progress("evaluate", 0.85)
     return judge(rig, draft, parts.held_out, Serving(incumbent, used, chosen.allow_new_world), progress)
 
@@ -89,8 +93,13 @@ _LEARN: Mapping[str, Callable[[Task], Learned]] = {
 
 
 def _split(labelled: LabelledFrames, holdout: float, rng: np.random.Generator) -> Parts:
-    """Hold whole runs of neighbouring frames out, since neighbours in time are nearly the same picture."""
-    blocks = np.array_split(np.arange(len(labelled.frames)), min(_BLOCKS, len(labelled.frames)))
+    """Hold whole runs of neighbouring frames out, since neighbours in time are nearly the same picture.
+
+    Frames that show one pose again stay together: what was learned from is no evidence.
+    """
+    first = first_alike(labelled.joints_view)
+    poses = np.unique(first)
+    blocks = [np.flatnonzero(np.isin(first, run)) for run in np.array_split(poses, min(_BLOCKS, len(poses)))]
     order = rng.permutation(len(blocks))
     held = max(1, round(holdout * len(blocks)))
     choose = max(1, round(0.25 * (len(blocks) - held)))
@@ -99,18 +108,18 @@ def _split(labelled: LabelledFrames, holdout: float, rng: np.random.Generator) -
     return Parts(fit, chosen, held_out)
 
 
-def _read_best(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint) -> Checkpoint:
+def _read_best(rig: Rig, cameras: Rig, parts: Parts, draft: Checkpoint, *, may_project: bool) -> Checkpoint:
     """How 2D joints are told: as fused peaks, as projections of joints placed one by one, or of a body placed whole."""
-    if not draft.project:
+    if not may_project:
         return draft
     direct, seen = Engine.load(rig, draft), parts.seen
     truth = evaluation.labels_in_space(cameras, seen)
     known: NDArray[np.float64] = np.all(np.isfinite(truth), axis=-1).astype(np.float64)
     limbs = median_limb_lengths(truth, known, rig.skeleton, metres_per_unit=rig.metres_per_unit)
     ways = [
-        (direct.reading(project=False), replace(draft, project=False)),
-        (direct.reading(project=True), draft),
-        (direct.reading(project=True, limbs=limbs), replace(draft, limbs=limbs)),
+        (direct.reading(project=False), replace(draft, project=False, limbs=None)),
+        (direct.reading(project=True), replace(draft, project=True, limbs=None)),
+        (direct.reading(project=True, limbs=limbs), replace(draft, project=True, limbs=limbs)),
     ]
     rates = [_jdr(engine, parts.choose) for engine, _ in ways]
     return ways[max(range(len(ways)), key=lambda way: (rates[way], way))][1]

@@ -5,6 +5,7 @@ not help stays, since it may help elsewhere. The level is shared out over all th
 in order loses a pair about once in forty adaptations.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,38 +25,48 @@ from models.runtime import Engine
 Array = NDArray[np.float64]
 _MOST, _LEAST, _BUDGET = 40, 12, 600  # frames to decide on, and frames × pairs
 _SUSPECTS = 12  # pairs that are tried, the most suspicious first
+_LEAST_FUSED = 2  # cameras
 _CHUNK = 8
 
 
-def fall_back(rig: Rig, draft: Checkpoint, frames: LabelledFrames) -> Checkpoint:
-    """The checkpoint without the pairs and cameras that fusing harms on ``frames``; its metrics tell them in words."""
+def fall_back(
+    rig: Rig, draft: Checkpoint, frames: LabelledFrames, read: Callable[[Checkpoint], Checkpoint]
+) -> Checkpoint:
+    """The checkpoint without the pairs and cameras that fusing harms on ``frames``; its metrics tell them in words.
+
+    Cameras fall back one by one, the surest first, since a bad one makes the others look bad; ``read`` chooses anew
+    how 2D joints are told by those that are left.
+    """
     count = min(_MOST, max(_LEAST, _BUDGET // len(rig.pairs)), len(frames.frames))
     frames = frames.subset(np.unique(np.linspace(0, len(frames.frames) - 1, count).astype(int)))
     pairs = _harmful_pairs(Engine.load(rig, draft), draft.gains, frames)
     gains = draft.gains.copy()
     gains[list(pairs)] = 0
-    draft = replace(draft, gains=gains)
-    cameras = _harmed_cameras(rig, draft, frames)
-    for view in cameras:
-        gains[[view in pair for pair in rig.pairs]] = 0
-    alone = tuple(rig.cameras[view].id for view in cameras)
+    draft, rows = replace(draft, gains=gains), []
+    while len(rig.cameras) - len(draft.alone) > _LEAST_FUSED and (harm := _harmed_camera(rig, draft, frames)):
+        view, gain = harm
+        rows.append(_camera_row(rig, view, gain))
+        gains = np.where([view in pair for pair in rig.pairs], np.float32(0), draft.gains)
+        draft = read(replace(draft, gains=gains, alone=(*draft.alone, rig.cameras[view].id)))
     told = {
         "frames": len(frames.frames),
-        "cameras": [_camera_row(rig, view, gain) for view, gain in cameras.items()],
+        "cameras": rows,
         "pairs": [_pair_row(rig, pair, gain) for pair, gain in pairs.items()],
     }
-    return replace(draft, gains=gains, alone=alone, metrics={**draft.metrics, "fallback": told})
+    return replace(draft, metrics={**draft.metrics, "fallback": told})
 
 
-def _harmed_cameras(rig: Rig, draft: Checkpoint, frames: LabelledFrames) -> dict[int, Interval]:
-    """Views whose own heatmaps find more joints than is served, and how many more."""
+def _harmed_camera(rig: Rig, draft: Checkpoint, frames: LabelledFrames) -> tuple[int, Interval] | None:
+    """The view whose own heatmaps most surely find more joints than is served, and how many more."""
     served, own = (
         _hits(rig, evaluation.run(engine, frames).joints_view, frames)
         for engine in (Engine.load(rig, draft), Engine.unfused(rig))
     )
     draws, views = Draws.of(len(served)), len(rig.cameras)
-    gains = {v: draws.mean(own[:, v] - served[:, v], 1 - (1 - LEVEL) / views) for v in range(views)}
-    return {view: gain for view, gain in gains.items() if gain.low > 0}
+    fused = [view for view, camera in enumerate(rig.cameras) if camera.id not in draft.alone]
+    gains = {view: draws.mean(own[:, view] - served[:, view], 1 - (1 - LEVEL) / views) for view in fused}
+    view = max(gains, key=lambda view: gains[view].low)
+    return (view, gains[view]) if gains[view].low > 0 else None
 
 
 def _harmful_pairs(engine: Engine, gains: NDArray[np.floating], frames: LabelledFrames) -> dict[int, Interval]:
