@@ -17,6 +17,7 @@ from models.intervals import Draws, Interval
 ALIKE = 0.01  # of JDR: less is nothing that a person would notice
 _MAX_LABEL_ERROR_PX = 1.5  # of the median label, in heatmap pixels: several times what an annotator is off by
 _MAX_TURN_DEGREES = 10.0
+_NOTHING_PX = 1e-6  # rounding
 _MIN_AGREEMENT = 0.5
 _MOST_FRAMES = 1000  # more labels than this are not asked for
 RIVALS = {
@@ -56,7 +57,7 @@ class Evidence:
     def ranks_above(self) -> bool:
         """Whether the checkpoint finds more joints in the mean, or as many and its joints in space fit better."""
         gain = round(self.jdr.value, 6) if np.isfinite(self.jdr.value) else 0.0
-        return gain > 0 or (gain == 0 and self.reprojection_px.value > 0)
+        return gain > 0 or (gain == 0 and self.reprojection_px.value > _NOTHING_PX)
 
     @property
     def verdict(self) -> str:
@@ -65,9 +66,9 @@ class Evidence:
         Else ``unclear``. Where JDR decides nothing, the reprojection error does.
         """
         for gain in (self.jdr, self.reprojection_px):
-            if gain.low > 0 and self.jdr.value > -1e-6:
+            if gain.low > _NOTHING_PX and self.jdr.value > -1e-6:
                 return "better"
-            if gain.high < 0 and self.jdr.value < 1e-6:
+            if gain.high < -_NOTHING_PX and self.jdr.value < 1e-6:
                 return "worse"
         return "alike" if self.jdr.low > -ALIKE and self.jdr.high < ALIKE else "unclear"
 

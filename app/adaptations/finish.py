@@ -1,12 +1,13 @@
 """The end of an adaptation that succeeded: one transaction, so that it happens wholly, and once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app import totals
+from app.adaptations import parts
 from app.adaptations.attempts import Ending, Outcome
 from app.adaptations.leases import Claim, LeaseLost, holds
 from app.adaptations.states import State, move
@@ -17,7 +18,10 @@ from models.errors import Cancelled
 
 @dataclass(frozen=True)
 class Result:
-    """What an adaptation made; the bytes lie in the artifact store already."""
+    """What an adaptation made; the bytes lie in the artifact store already.
+
+    ``compared_with`` is the checkpoint that was active when it was judged.
+    """
 
     artifact_sha256: str
     size_bytes: int
@@ -26,6 +30,7 @@ class Result:
     promoted: bool
     reason: str
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    compared_with: str | None = None
 
 
 def succeed(session: Session, held: Claim, result: Result) -> str:
@@ -35,6 +40,8 @@ def succeed(session: Session, held: Claim, result: Result) -> str:
     nothing is recorded.
     """
     job = session.get_one(AdaptationRow, held.adaptation_id)
+    rig = locked_rig(session, job.rig_id)
+    result = _as_of_now(result, rig.active_checkpoint_id)
     checkpoint_id = new_id("ckp")
     ending = Ending(Outcome.SUCCEEDED, seconds=result.stage_seconds)
     told = ending.event(held.attempt)
@@ -62,11 +69,25 @@ def succeed(session: Session, held: Claim, result: Result) -> str:
     session.flush()
     session.refresh(job)
     job.checkpoint_id = checkpoint_id
-    rig = locked_rig(session, job.rig_id)
     if result.promoted and rig.archived_at is None:
-        activate(session, rig, checkpoint_id, Action.PROMOTED)
+        activate(session, rig, checkpoint_id, Action.PROMOTED, result.reason)
+    parts.forget(session, job.id)
     _count(session, job, result.stage_seconds)
     return checkpoint_id
+
+
+def _as_of_now(result: Result, active_id: str | None) -> Result:
+    """The result, not promoted where the rig serves with another checkpoint by now than it was compared with."""
+    if not result.promoted or active_id == result.compared_with:
+        return result
+    now = f"checkpoint {active_id} became active" if active_id else f"checkpoint {result.compared_with} was withdrawn"
+    reason = (
+        f"Not promoted: {now} meanwhile, and this one was not compared with what serves since. Adapt again to compare "
+        f"them, or activate it by hand. What was found before that: {result.reason}"
+    )
+    return replace(
+        result, promoted=False, reason=reason, metrics={**result.metrics, "promoted": False, "reason": reason}
+    )
 
 
 def _count(session: Session, job: AdaptationRow, seconds: Mapping[str, float]) -> None:
