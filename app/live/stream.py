@@ -141,7 +141,7 @@ class LiveStream:
         stages.tell(lambda stage, seconds: source.metrics.pose_stage.labels(stage).observe(seconds))
         source.metrics.pose_frames.labels(fusion.mode).inc()
         if wish.follows:
-            source.serving.attendant.served(source.rig_id, fusion, 1, served.reprojection_px)
+            source.serving.attendant.served(source.rig_id, fusion, 1, served.agreement)
         return message
 
     def _current(self) -> Fusion:

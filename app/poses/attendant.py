@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.poses.engines import Engines, Fusion
-from app.poses.tally import Tally
+from app.poses.tally import Agreement, Tally
 from app.rigs.cache import RigCache
 from app.settings import Settings
 from app.tables import CheckpointRow, RigRow, RigServingRow
@@ -63,9 +63,9 @@ class Attendant:
         self._thread.join(_LAST_WORK_S)
         self._tried("serving_not_written", self._write)
 
-    def served(self, rig_id: str, fusion: Fusion, frames: int, reprojection_px: float | None) -> None:
+    def served(self, rig_id: str, fusion: Fusion, frames: int, agreement: Agreement | None) -> None:
         """A request was served with the rig's active checkpoint."""
-        self.tally.note(rig_id, fusion.name if fusion.artifact_sha256 else None, frames, reprojection_px)
+        self.tally.note(rig_id, fusion.name if fusion.artifact_sha256 else None, frames, agreement)
         with self._lock:
             self._served[rig_id] = None
             self._served.move_to_end(rig_id)

@@ -124,7 +124,7 @@ def poses(
     metrics.pose_frames.labels(fusion.mode).inc(len(served.frames))
     stages.tell(lambda stage, seconds: metrics.pose_stage.labels(stage).observe(seconds))
     if checkpoint == ACTIVE:
-        serving.attendant.served(target.id, fusion, len(served.frames), served.reprojection_px)
+        serving.attendant.served(target.id, fusion, len(served.frames), served.agreement)
     return response
 
 

@@ -12,6 +12,7 @@ from app.poses.engines import Fusion
 from app.poses.schemas import Answer, Look
 from app.poses.serving import Serving
 from app.poses.stages import Stages
+from app.poses.tally import Agreement
 from models.backbone import Backbone, check_skeleton
 from models.crops import See, follow
 from models.errors import InvalidInput, InvalidOptions
@@ -48,10 +49,14 @@ class Served:
         return Look.PERSON if Look.PERSON in self.looks else Look.RIG
 
     @property
-    def reprojection_px(self) -> float | None:
-        """The median over all joints in space."""
-        known = self.poses.reprojection_px[np.isfinite(self.poses.reprojection_px)]
-        return float(np.median(known)) if known.size else None
+    def agreement(self) -> Agreement | None:
+        """How well the views agree upon the joints in space; None where there are none."""
+        known = np.isfinite(self.poses.reprojection_px)
+        if not known.any():
+            return None
+        return Agreement(
+            float(np.median(self.poses.reprojection_px[known])), float(np.mean(self.poses.views_used[known]))
+        )
 
 
 def check_look(source: FrameFile, look: Look) -> None:

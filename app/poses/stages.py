@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from app import tracing
+
 
 class Stages:
     """The seconds of one request by stage; told once, when it has been answered.
@@ -15,6 +17,7 @@ class Stages:
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
         self._last = time.perf_counter()
+        self._spans = tracing.Backdated()
 
     @property
     def total(self) -> float:
@@ -24,6 +27,7 @@ class Stages:
     def add(self, stage: str, seconds: float) -> None:
         """Count so many seconds to a stage."""
         self._seconds[stage] = self._seconds.get(stage, 0.0) + seconds
+        self._spans.add(stage, seconds)
 
     def ended(self, stage: str) -> None:
         """A stage ends now that began when the one before it ended."""

@@ -101,4 +101,5 @@ class RigServingRow(Base):
     requests: Mapped[int] = mapped_column(BigInteger, default=0)
     frames: Mapped[int] = mapped_column(BigInteger, default=0)
     reprojection_px: Mapped[float | None]
+    views_used: Mapped[float | None]
     last_request_at: Mapped[datetime] = mapped_column(default=utc_now)

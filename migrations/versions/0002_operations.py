@@ -124,6 +124,7 @@ def _create_serving() -> None:
         sa.Column("requests", sa.BigInteger(), nullable=False),
         sa.Column("frames", sa.BigInteger(), nullable=False),
         sa.Column("reprojection_px", sa.Double(), nullable=True),
+        sa.Column("views_used", sa.Double(), nullable=True),
         sa.Column("last_request_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("rig_id", name=op.f("pk_rig_serving")),
         sa.ForeignKeyConstraint(["rig_id"], ["rigs.id"], name=op.f("fk_rig_serving_rig_id_rigs")),

@@ -14,7 +14,7 @@ from stored import checkpoint_of, store
 
 from app.db import Database
 from app.poses import attendant
-from app.poses.tally import MEMORY, Tally
+from app.poses.tally import MEMORY, Agreement, Tally
 from app.settings import Settings
 from app.tables import RigRow, RigServingRow
 from models.runtime import Engine
@@ -45,9 +45,9 @@ def write(database: Database, tally: Tally) -> None:
 def test_counts_of_processes_add_up_and_the_average_fades(database: Database) -> None:
     one, two = Tally(), Tally()
     for _ in range(10):
-        one.note("a", "ckp_1", 2, 4.0)
-        two.note("a", "ckp_1", 1, 8.0)
-    one.note("gone", "ckp_1", 1, 1.0)  # a rig that was deleted meanwhile
+        one.note("a", "ckp_1", 2, Agreement(4.0, 3.0))
+        two.note("a", "ckp_1", 1, Agreement(8.0, 2.0))
+    one.note("gone", "ckp_1", 1, None)  # a rig that was deleted meanwhile
     write(database, one)
     write(database, two)
     write(database, one)  # nothing new
@@ -55,24 +55,25 @@ def test_counts_of_processes_add_up_and_the_average_fades(database: Database) ->
     keep = (1 - 1 / MEMORY) ** 10
     assert (row.requests, row.frames, row.checkpoint_id) == (20, 30, "ckp_1")
     assert row.reprojection_px == pytest.approx(4 * keep + 8 * (1 - keep))
+    assert row.views_used == pytest.approx(3 * keep + 2 * (1 - keep))
     assert list(rows(database)) == ["a"]
     database.dispose()
 
 
 def test_another_checkpoint_begins_a_new_average(database: Database) -> None:
     tally = Tally()
-    tally.note("a", "ckp_1", 1, 9.0)
+    tally.note("a", "ckp_1", 1, Agreement(9.0, 4.0))
     tally.note("b", None, 1, None)
     write(database, tally)
     assert rows(database)["b"].reprojection_px is None
-    tally.note("a", "ckp_1", 1, 9.0)
-    tally.note("a", "ckp_2", 1, 2.0)
+    tally.note("a", "ckp_1", 1, Agreement(9.0, 4.0))
+    tally.note("a", "ckp_2", 1, Agreement(2.0, 3.0))
     tally.note("a", "ckp_2", 1, None)  # nobody was to be seen
-    tally.note("b", None, 1, 3.0)
+    tally.note("b", None, 1, Agreement(3.0, 2.5))
     write(database, tally)
     found = rows(database)
     assert (found["a"].requests, found["a"].checkpoint_id, found["a"].reprojection_px) == (4, "ckp_2", 2.0)
-    assert found["b"].reprojection_px == 3.0
+    assert (found["b"].reprojection_px, found["b"].views_used) == (3.0, 2.5)
     database.dispose()
 
 
@@ -109,6 +110,7 @@ def test_drift_is_told_against_what_the_checkpoint_promised(hasty: Service, worl
         assert (told["requests"], told["checkpoint"]) == (before + 1, made)  # what was asked for by name is not counted
         assert told["frames"] == (before + 1) * payloads.FRAMES
         assert told["reprojection_px"] == pytest.approx(median, rel=0.01)
+        assert 2 <= told["views_used"] <= 3
         assert told["drift"]["word"] == word
         assert told["drift"]["ratio"] == pytest.approx(median / promised, rel=0.02)
     assert hasty.client.get("/v1/rigs/rig_0/serving").status_code == 404
