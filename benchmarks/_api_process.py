@@ -1,5 +1,6 @@
 """An API process of one's own to measure, with checkpoints put where adaptations would put them."""
 
+import io
 import os
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from models.baselines import calibrated_theta, default_gains
 from models.checkpoint import Checkpoint
 from models.rig import Rig
 from models.weights import default_omega
+from models.worlds import World
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,15 @@ def store_checkpoint(settings: Settings, rig_id: str, checkpoint: Checkpoint) ->
         session.get_one(RigRow, rig_id).active_checkpoint_id = row.id
     database.dispose()
     return row.id
+
+
+def heatmaps_npz(world: World, frame: int) -> bytes:
+    """One frame's heatmaps as they are sent."""
+    buffer = io.BytesIO()
+    maps = world.heatmaps[frame : frame + 1].astype(np.float16)
+    ids = np.array([camera.id for camera in world.rig.cameras])
+    np.savez(buffer, heatmaps=maps, frames=np.array([f"{frame:06d}"]), cameras=ids)
+    return buffer.getvalue()
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -5,7 +5,6 @@ process of its own. ``--compare`` measures clients 1, 4 and 8, with and without 
 """
 
 import argparse
-import io
 import json
 import os
 import threading
@@ -19,7 +18,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks._api_process import ApiProcess, api_process, checkpoint_of, store_checkpoint
+from benchmarks._api_process import ApiProcess, api_process, checkpoint_of, heatmaps_npz, store_checkpoint
 from models.worlds import World, make_world, random_rig
 
 _WARM_UP = 40
@@ -80,7 +79,7 @@ def _measured(arguments: argparse.Namespace, clients: int, environment: dict[str
     world = make_world(rng, random_rig(rng, arguments.cameras), 8)
     with api_process(**environment) as api:
         rig = _register(api, world)
-        frames = [_npz(world, index) for index in range(len(world.heatmaps))]
+        frames = [heatmaps_npz(world, index) for index in range(len(world.heatmaps))]
         run(api, rig, frames, Load(_WARM_UP, _WARM_UP), clients=clients, fusion=arguments.fusion)
         load, started = Load(arguments.requests, max(arguments.requests // 20, 1)), time.perf_counter()
         run(api, rig, frames, load, clients=clients, fusion=arguments.fusion)
@@ -125,14 +124,6 @@ def _register(api: ApiProcess, world: World) -> str:
     rig = str(answer.raise_for_status().json()["id"])
     store_checkpoint(api.settings, rig, checkpoint_of(world.rig))
     return rig
-
-
-def _npz(world: World, frame: int) -> bytes:
-    buffer = io.BytesIO()
-    maps = world.heatmaps[frame : frame + 1].astype(np.float16)
-    ids = np.array([camera.id for camera in world.rig.cameras])
-    np.savez(buffer, heatmaps=maps, frames=np.array([f"{frame:06d}"]), cameras=ids)
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":
