@@ -17,6 +17,7 @@ from app.access.routes import router as access
 from app.access.usage import Usage
 from app.adaptations.routes import router as adaptations
 from app.artifact_stores import open_artifacts
+from app.bundles.routes import router as bundles
 from app.captures.routes import router as captures
 from app.checkpoints.routes import router as checkpoints
 from app.dashboard.routes import router as dashboard
@@ -26,6 +27,7 @@ from app.limits import RequestLimits
 from app.live.routes import router as live
 from app.metrics import Metrics
 from app.observability import RequestContext, configure_logging
+from app.operation_ids import operation_id
 from app.poses.routes import router as poses
 from app.poses.serving import Serving
 from app.queue import JobQueue
@@ -65,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=_lifespan,
         telemetry=tracing.of_requests(),
+        generate_unique_id_function=operation_id,
         docs_url=None,  # ours needs nothing from elsewhere
         redoc_url=None,
     )
@@ -111,7 +114,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 
 def _add_routes(app: FastAPI) -> None:
-    for router in (rigs, captures, uploads, adaptations, checkpoints, poses, live, workers, access):
+    for router in (rigs, captures, uploads, adaptations, checkpoints, bundles, poses, live, workers, access):
         app.include_router(
             router,
             prefix="/v1",

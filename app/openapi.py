@@ -33,11 +33,19 @@ _SECURITY = {
     "scheme": "bearer",
     "description": "An API key, of `POST /v1/keys` or of RIGFUSE_API_KEYS. Its scopes say what it may do: `read` "
     "looks, `write` works (registers, uploads, adapts, activates, asks for poses), `admin` makes and revokes keys, "
-    "reads the audit trail and deletes. None implies another; each operation says which it needs. A key of a studio sees only "
-    "what is that studio's. The embedded service on a loopback address may run without keys, and needs none then.",
+    "reads the audit trail and deletes. None implies another; each operation says which it needs. A key of a studio "
+    "sees only what is that studio's. The embedded service on a loopback address may run without any.",
 }
 _EVERYWHERE = (429, 500, 503)
 _WITH_BODY = (400, 408, 413)
+_MAKERS = {
+    "register_rig": "rig_id",
+    "upload_capture": "capture_id",
+    "create_upload": "upload_id",
+    "start_adaptation": "adaptation_id",
+    "retry_adaptation": "adaptation_id",
+    "create_key": "key_id",
+}
 _TEXT = {"schema": {"type": "string"}}
 _HEADERS = {
     "X-Request-ID": {"description": "what the service's log knows the request by", **_TEXT},
@@ -61,6 +69,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             _tell_scope(operation, method)
         schema["components"]["securitySchemes"] = {_SCHEME: _SECURITY}
         add_examples(schema)
+        _add_links(schema)
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -116,6 +125,22 @@ def _plain_parameters(operation: dict[str, Any]) -> None:
             parameter["schema"] = kinds[0] | {key: value for key, value in schema.items() if key != "anyOf"}
         if parameter["name"] in PARAMETERS:
             parameter.setdefault("example", PARAMETERS[parameter["name"]])
+
+
+def _add_links(schema: dict[str, Any]) -> None:
+    """Say where the id that a new thing is answered with can be used."""
+    using: dict[str, list[str]] = {}
+    for _, _, operation in _operations(schema):
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "path":
+                using.setdefault(parameter["name"], []).append(operation["operationId"])
+    for _, _, operation in _operations(schema):
+        name = _MAKERS.get(operation["operationId"])
+        for status in {"201", "202"} & operation["responses"].keys() if name else ():
+            operation["responses"][status]["links"] = {
+                target: {"operationId": target, "parameters": {f"path.{name}": "$response.body#/id"}}
+                for target in using.get(name or "", [])
+            }
 
 
 def _tell_scope(operation: dict[str, Any], method: str) -> None:

@@ -30,7 +30,7 @@ _NAMED = {
 
 def operation_id(route: APIRoute) -> str:
     """The name of a route: ``list_rigs``, ``get_rig``, ``pin_checkpoint``, ``get_rig_serving``."""
-    method = min(route.methods)
+    method = min(route.methods or {"GET"})
     named = _NAMED.get(f"{method} {route.path_format}")
     return named or _by_rule(method, route.path_format)
 

@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 
 from app.disks import database_is_full, is_full, storage_full
 from app.errors import HTTP_STATUS, ServiceUnavailable, TooManyRequests, Unauthorized, http_status
+from app.methods import allowed_methods
 from models.errors import RigFuseError
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ _MAX_ERRORS = 20
 class FieldProblem(BaseModel):
     """One thing that is wrong in the input."""
 
-    at: str | None = Field(examples=["cameras[1].K[0][2]"])
+    at: str | None = Field(default=None, examples=["cameras[1].K[0][2]"])
     code: str
     detail: str
 
@@ -154,6 +155,9 @@ def _on_http_error(request: Request, error: Exception) -> JSONResponse:
         detail = f"There is nothing at {request.url.path}; the API's paths are listed at /docs."
     elif error.status_code == 405:
         detail = f"{request.method} is not possible at {request.url.path}."
+        methods = allowed_methods(request.app, request.url.path)
+        headers = {"Allow": ", ".join(methods)} if methods else error.headers
+        return problem_response(405, code, detail, headers=headers)
     return problem_response(error.status_code, code, detail, headers=error.headers)
 
 

@@ -1,13 +1,23 @@
 """Types that several wire schemas share: bounded numbers, names that are safe to print, times."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import AfterValidator, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+
+def _number(value: Any) -> Any:
+    # What pydantic would take for a number too: JSON has numbers of its own, and a client that sends others errs.
+    if isinstance(value, bool | str):
+        raise PydanticCustomError("number_type", "Input should be a number")
+    return value
+
 
 # Far beyond any rig, near enough that no product of two overflows.
-Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9), BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_number)]
 
 
 def printable(text: str) -> str:

@@ -8,8 +8,8 @@ from app.adaptations.attempts import Attempt, History, Outcome
 from app.adaptations.states import State
 from app.queue import Priority
 from app.tables import AdaptationRow
-from app.wire import Time
-from models.methods import DEFAULT_METHOD, described
+from app.wire import Time, Whole
+from models.methods import DEFAULT_METHOD, METHODS, described
 
 _METHODS, _OPTIONS = described()
 _PRIORITY = "`interactive` jobs run before all `batch` ones"
@@ -21,8 +21,13 @@ class AdaptationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     capture: str = Field(max_length=40, description="id of a capture of this rig")
-    method: str = Field(default=DEFAULT_METHOD, max_length=40, description=f"how to adapt\n\n{_METHODS}")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="the same seed gives the same checkpoint")
+    method: str = Field(
+        default=DEFAULT_METHOD,
+        max_length=40,
+        description=f"how to adapt\n\n{_METHODS}",
+        json_schema_extra={"enum": [*METHODS]},  # refused by the table of methods, in its words
+    )
+    seed: Whole = Field(default=0, ge=0, lt=2**32, description="the same seed gives the same checkpoint")
     options: dict[str, Any] = Field(default_factory=dict, description=f"options of the method\n\n{_OPTIONS}")
     priority: Priority = Field(default=Priority.INTERACTIVE, description=_PRIORITY)
 

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.wire import Name, Notes, Number, Studio, Tag, Time
+from app.wire import Name, Notes, Number, Studio, Tag, Time, Whole
+from models.skeletons import SKELETONS
 
 Vector3 = Annotated[list[Number], Field(min_length=3, max_length=3)]
 Matrix3 = Annotated[list[Vector3], Field(min_length=3, max_length=3)]
@@ -33,8 +34,8 @@ class Calibration(BaseModel):
     """One calibrated camera; `x_cam = R·X + t`, OpenCV's axes."""
 
     id: CameraId
-    width: int = Field(ge=1, le=65_535)
-    height: int = Field(ge=1, le=65_535)
+    width: Whole = Field(ge=1, le=65_535)
+    height: Whole = Field(ge=1, le=65_535)
     K: Matrix3
     dist: list[Number] = Field(default=[], max_length=14, description="5 or 8 coefficients; 4 for fisheye")
     model: Literal["opencv", "fisheye"] = "opencv"
@@ -71,9 +72,9 @@ class RigIn(BaseModel):
     notes: Notes = ""
     tags: list[Tag] = Field(default=[], max_length=32)
     studio: Studio = Field(default="", description="whose it is; a key of a studio need not say")
-    joints: str = Field(max_length=64, examples=["coco17"])
+    joints: str = Field(max_length=64, json_schema_extra={"enum": [*SKELETONS]})  # refused by the rig, in its words
     units: Literal["m", "cm", "mm"] = "m"
-    cameras: list[CameraIn]
+    cameras: list[CameraIn] = Field(json_schema_extra={"minItems": 2})
     up: Vector3 | None = None
     volume: Volume | None = None
 
@@ -91,10 +92,10 @@ class RigPatch(BaseModel):
     name: Name | None = None
     notes: Notes | None = None
     tags: list[Tag] | None = Field(default=None, max_length=32)
-    capture_retention_days: int | None = Field(
+    capture_retention_days: Whole | None = Field(
         default=None, ge=0, le=36_500, description="captures are purged so long after their last use; 0 is never"
     )
-    checkpoints_kept: int | None = Field(
+    checkpoints_kept: Whole | None = Field(
         default=None, ge=0, le=10_000, description="the newest checkpoints that are kept; 0 is all of them"
     )
 
