@@ -6,6 +6,7 @@ An adaptation's row keeps the ``traceparent`` of the request that asked for it, 
 # ruff: noqa: PLC0415 - the SDK is imported where traces are asked for, and needs not be installed elsewhere
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -91,6 +92,20 @@ def continued(traceparent: str | None, name: str, attributes: Attributes = None)
             yield
     finally:
         telemetry_context.detach(token)
+
+
+class Backdated:
+    """Spans of work that was timed already, under the one that was current when this was made; for any thread."""
+
+    def __init__(self) -> None:
+        self._parent = telemetry_context.get_current()
+        self._recording = trace.get_current_span(self._parent).is_recording()
+
+    def add(self, name: str, seconds: float) -> None:
+        """Something took so long and ended now."""
+        if self._recording:
+            now = time.time_ns()
+            _tracer.start_span(name, context=self._parent, start_time=now - int(seconds * 1e9)).end(now)
 
 
 class Stages:
