@@ -1,6 +1,6 @@
 """The endpoints of captures."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -62,10 +62,15 @@ async def capture_slot(request: Request) -> AsyncIterator[None]:
         yield
 
 
-def room(target: TargetDep, database: DatabaseDep) -> None:
-    """Refuse a capture before any of it is read, where the caller's studio has no room left at all."""
-    with database.read_session() as session:
-        check_room(session, get_rig(session, target.id).studio, 1)
+def room(target: TargetDep, database: DatabaseDep) -> Callable[[int], None]:
+    """Refuse a capture before any of it is read where the caller's studio has no room left; a function to ask again."""
+
+    def check(size_bytes: int) -> None:
+        with database.read_session() as session:
+            check_room(session, get_rig(session, target.id).studio, size_bytes)
+
+    check(1)
+    return check
 
 
 CaptureUploadDep = Annotated[Upload, Depends(receive_capture, scope="function")]
@@ -85,13 +90,14 @@ def create(
     artifacts: ArtifactsDep,
     settings: SettingsDep,
     backbone: BackboneDep,
-    _room: Annotated[None, Depends(room)],
+    check_size: Annotated[Callable[[int], None], Depends(room)],
     upload: CaptureUploadDep,
     _slot: Annotated[None, Depends(capture_slot, scope="function")],
     response: Response,
 ) -> CaptureOut:
     """Checks labels and every frame against the rig, then seals them with a digest; no refusal leaves a capture."""
     checked = service.check(upload, target.rig, settings, backbone)
+    check_size(checked.source.path.stat().st_size)  # before its bytes are kept
     stored = service.store(artifacts, checked)
     with database.session() as session:  # only now: checking and copying take long, and SQLite has one writer
         row = service.seal(session, artifacts, target.id, stored)

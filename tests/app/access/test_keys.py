@@ -1,27 +1,17 @@
 """Keys from their making to their end."""
 
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from keyholders import ROOT_KEY, guarded, holder, make_key, new_holder
+from keyholders import ROOT_KEY, holder, make_key, new_holder, used
 from running import Service, serving
 from sqlalchemy import text
 
 from app.access.keyring import REMEMBERED_S
 from app.access.keys import HINT_LENGTH
-from app.settings import Settings
 from app.tables import ApiKeyRow, utc_now
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def service(
-    request: pytest.FixtureRequest, make_settings: Callable[..., Settings], new_database_url: Callable[[str], str]
-) -> Iterator[Service]:
-    with guarded(make_settings(database_url=new_database_url(request.param))) as running:
-        yield running
 
 
 def test_a_key_is_shown_once_and_stored_as_a_hash(service: Service) -> None:
@@ -100,7 +90,7 @@ def test_a_key_that_makes_no_sense_is_refused(service: Service, wanted: dict[str
     assert (answer.status_code, answer.json()["at"]) == (422, at), answer.text
 
 
-@pytest.mark.parametrize("key_id", ["key_none", "%00", "..%2f", "key_é"])
+@pytest.mark.parametrize("key_id", ["key_none", "%00", "key_é"])
 def test_a_key_that_is_not_there(service: Service, key_id: str) -> None:
     for method in ("GET", "DELETE"):
         answer = service.client.request(method, f"/v1/keys/{key_id}")
@@ -172,14 +162,12 @@ def test_the_last_use_is_told(service: Service) -> None:
     with holder(service, made["key"]) as client:
         client.get("/v1/rigs")
         client.get("/v1/rigs")
-    service.app.state.usage.flush()
-    shown = service.client.get(f"/v1/keys/{made['id']}").json()
+    shown = used(service, made["id"], requests=2)
     assert datetime.now(UTC) - datetime.fromisoformat(shown["last_used_at"]) < timedelta(seconds=30)
-    assert [(day["requests"], day["frames"]) for day in shown["usage"]] == [(2, 0)]
     with service.app.state.db.read_session() as session:
         written = session.get_one(ApiKeyRow, made["id"]).last_used_at
     with holder(service, made["key"]) as client:
         client.get("/v1/rigs")
-    service.app.state.usage.flush()
+    used(service, made["id"], requests=3)
     with service.app.state.db.read_session() as session:
         assert session.get_one(ApiKeyRow, made["id"]).last_used_at == written  # at most once a minute

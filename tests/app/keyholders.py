@@ -1,5 +1,7 @@
 """Services that need keys, and those who hold them."""
 
+import itertools
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,7 @@ from running import Service, serving
 
 from app.settings import Settings
 
+_ADDRESSES = itertools.count()
 ROOT_KEY = "the-key-of-the-settings"
 
 
@@ -30,8 +33,9 @@ def make_key(service: Service, *scopes: str, **wanted: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def holder(service: Service, key: str, address: str = "127.0.0.1") -> Iterator[httpx.Client]:
-    """A client that holds this key, and comes from ``address``."""
+def holder(service: Service, key: str, address: str = "") -> Iterator[httpx.Client]:
+    """A client that holds this key, and comes from ``address``, or from one of its own."""
+    address = address or f"198.51.{next(_ADDRESSES)}.7"
     headers = {"Authorization": f"Bearer {key}", "X-Forwarded-For": address}
     with httpx.Client(base_url=service.client.base_url, headers=headers, timeout=30) as client:
         yield client
@@ -42,3 +46,16 @@ def new_holder(service: Service, scopes: Sequence[str] = ("read", "write"), **wa
     """A client with a new key."""
     with holder(service, make_key(service, *scopes, **wanted)["key"]) as client:
         yield client
+
+
+def used(service: Service, key_id: str, *, requests: int) -> dict[str, Any]:
+    """The key as the service shows it, once its use of so many requests is written: each is counted at its end."""
+    deadline = time.monotonic() + 5
+    while True:
+        service.app.state.usage.flush()
+        shown = dict(service.client.get(f"/v1/keys/{key_id}").json())
+        counted = sum(day["requests"] for day in shown["usage"])
+        if counted >= requests or time.monotonic() > deadline:
+            assert counted == requests
+            return shown
+        time.sleep(0.01)
