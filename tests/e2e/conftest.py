@@ -5,12 +5,21 @@ from pathlib import Path
 
 import pytest
 from embedded_service import RunningService
+from otlp import Collector, collecting
 
 
 @pytest.fixture(scope="session")
-def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def collector() -> Iterator[Collector]:
+    """Where the shared service sends its traces."""
+    with collecting() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_service(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[RunningService]:
     """One service for the tests that do not hurt it."""
-    service = RunningService(tmp_path_factory.mktemp("shared") / "data").up()
+    traced = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    service = RunningService(tmp_path_factory.mktemp("shared") / "data", **traced).up()
     yield service
     assert service.down() == 0
 
