@@ -37,7 +37,8 @@ def _mark(session: Session, rig_id: str) -> tuple[list[CaptureRow], list[Checkpo
     alive = [row for row in weights if row.purged_at is None]
     withdraw(session, rig, "The rig was purged.")
     checkpoints.mark(session, alive, "rig")
-    if rig.archived_at is None or alive:
-        audit.record(session, "rig.purged", rig_id, captures=len(footage), checkpoints=len(alive))
+    was_in_use = rig.archived_at is None
     service.archive(session, rig_id)
+    if was_in_use or alive:
+        audit.record(session, "rig.purged", rig_id, captures=len(footage), checkpoints=len(alive))
     return footage, weights
