@@ -68,10 +68,10 @@ def ours(service: Service) -> Iterator[httpx.Client]:
         yield client
 
 
-def arguments(method: str, path: str, studio: Studio, world: World) -> dict[str, Any]:
-    """A request that is right in everything but whose the ids are."""
+def bodies(studio: Studio, world: World) -> dict[tuple[str, str], dict[str, Any]]:
+    """What makes requests right in everything but whose the ids are."""
     heatmaps = payloads.files(heatmaps=payloads.heatmaps(world))
-    bodies: dict[tuple[str, str], dict[str, Any]] = {
+    return {
         ("PATCH", "/v1/rigs/{rig_id}"): {"json": {"name": "taken"}},
         ("POST", "/v1/rigs/{rig_id}/captures"): {"files": payloads.capture(world)},
         ("POST", "/v1/rigs/{rig_id}/adaptations"): {"json": {"capture": studio.ids["capture_id"]}},
@@ -80,7 +80,6 @@ def arguments(method: str, path: str, studio: Studio, world: World) -> dict[str,
         ("PATCH", "/v1/uploads/{upload_id}"): {"headers": PATCH, "content": b"0123456789"},
         ("DELETE", "/v1/uploads/{upload_id}"): {"headers": TUS},
     }
-    return bodies.get((method, path), {})
 
 
 def operations(service: Service) -> list[tuple[str, str]]:
@@ -89,10 +88,10 @@ def operations(service: Service) -> list[tuple[str, str]]:
 
 
 def test_no_id_of_another_studio_is_there_and_nothing_changes(theirs: Studio, ours: httpx.Client, world: World) -> None:
-    before, walked = theirs.holdings(), 0
+    before, walked, sent = theirs.holdings(), 0, bodies(theirs, world)
     for method, path in operations(theirs.service):
         if "{" in path:
-            answer = ours.request(method, path.format(**theirs.ids), **arguments(method, path, theirs, world))
+            answer = ours.request(method, path.format(**theirs.ids), **sent.get((method, path), {}))
             assert answer.status_code == 404, (method, path, answer.text)
             walked += 1
     assert walked >= 25
