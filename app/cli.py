@@ -87,7 +87,7 @@ def api(
         port=settings.port,
         access_log=False,
         log_config=None,  # its lines go where ours go
-        ws_max_size=settings.live_message_bytes,
+        ws_max_size=2 * settings.live_message_bytes,  # so much is read for a stream to be closed in order
         **server_options(settings),
     )
     allow_many_files()

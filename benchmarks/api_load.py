@@ -75,11 +75,9 @@ def _compared(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _measured(arguments: argparse.Namespace, clients: int, environment: dict[str, str]) -> dict[str, Any]:
-    rng = np.random.default_rng(arguments.cameras)
-    world = make_world(rng, random_rig(rng, arguments.cameras), 8)
+    world = world_of(arguments.cameras)
     with api_process(**environment) as api:
-        rig = _register(api, world)
-        frames = [heatmaps_npz(world, index) for index in range(len(world.heatmaps))]
+        rig, frames = register(api, world), frames_of(world)
         run(api, rig, frames, Load(_WARM_UP, _WARM_UP), clients=clients, fusion=arguments.fusion)
         load, started = Load(arguments.requests, max(arguments.requests // 20, 1)), time.perf_counter()
         run(api, rig, frames, load, clients=clients, fusion=arguments.fusion)
@@ -119,7 +117,19 @@ def run(api: ApiProcess, rig: str, frames: Sequence[bytes], load: Load, *, clien
         thread.join()
 
 
-def _register(api: ApiProcess, world: World) -> str:
+def world_of(cameras: int) -> World:
+    """A small seeded world."""
+    rng = np.random.default_rng(cameras)
+    return make_world(rng, random_rig(rng, cameras), 8)
+
+
+def frames_of(world: World) -> list[bytes]:
+    """Its frames as they are sent, one a request."""
+    return [heatmaps_npz(world, index) for index in range(len(world.heatmaps))]
+
+
+def register(api: ApiProcess, world: World) -> str:
+    """Register the world's rig, with a checkpoint that serves it."""
     answer = httpx.post(f"{api.url}/v1/rigs", json={"name": "load", **world.rig.to_dict()}, timeout=60)
     rig = str(answer.raise_for_status().json()["id"])
     store_checkpoint(api.settings, rig, checkpoint_of(world.rig))

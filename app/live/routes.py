@@ -126,7 +126,7 @@ async def _drained(socket: WebSocket) -> End:
 async def _disowned(socket: WebSocket, database: Database, rig_id: str) -> End:
     """The key was revoked, or the rig archived; a database that is away ends no stream."""
 
-    def check() -> None:
+    def check_rig() -> None:
         with database.read_session() as session:
             get_usable_rig(session, rig_id)
 
@@ -134,7 +134,7 @@ async def _disowned(socket: WebSocket, database: Database, rig_id: str) -> End:
         await sleep(_CHECK_S)
         try:
             await auth.check_again(socket)
-            await to_thread.run_sync(check)
+            await to_thread.run_sync(check_rig)
         except (Unauthorized, Forbidden, NotFound, Conflict) as error:
             return _CLOSING[type(error)], error.message[:100]
         except Exception as error:

@@ -30,7 +30,7 @@ from models.rig import Rig
 from models.runtime import Poses
 from models.smoothing import CausalFilter, doubts
 
-RESTART, IDLE = 1012, 4408
+TOO_LARGE, RESTART, IDLE = 1009, 1012, 4408
 End = tuple[int, str]
 """The code and the reason that a stream is closed with."""
 
@@ -94,6 +94,8 @@ class LiveStream:
                 return IDLE, f"no frame came for {idle_s:g} s"
             if message["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(message.get("code", 1005))
+            if len(message.get("bytes") or b"") > self._source.settings.live_message_bytes:
+                return TOO_LARGE, f"a message may have {self._source.settings.live_message_bytes:,} bytes"
             self._waiting.append(Frame(self.came, message.get("bytes"), time.monotonic()))
             self.came += 1
             if len(self._waiting) > self._source.settings.live_queue:

@@ -53,7 +53,7 @@ def serving(settings: Settings, **headers: str) -> Iterator[Service]:
     """Run the service on a free port, in a thread."""
     app = create_app(settings)
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws_max_size=settings.live_message_bytes)
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws_max_size=2 * settings.live_message_bytes)
     )
     thread = threading.Thread(target=server.run)
     thread.start()
