@@ -1,6 +1,7 @@
 """Which names the service answers to, where a deployment says so."""
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -33,7 +34,8 @@ class AllowedHosts:
 
 def host_of(connection: HTTPConnection) -> str:
     """The name by which a client calls the service; empty where it is none."""
+    # Not connection.url, which takes the server's own address where it cannot read the header.
     try:
-        return (connection.url.hostname or "").strip("[]").lower()
+        return (urlsplit(f"//{connection.headers.get('host', '')}").hostname or "").lower()
     except ValueError:  # what stands in the Host header is no host
         return ""
