@@ -4,6 +4,7 @@ Read at scrape time through indexes alone, so that a scrape costs the same howev
 process answers the same, so alerts take the maximum over them.
 """
 
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -14,6 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app import totals
+from app.adaptations.parts import PARTS
 from app.adaptations.states import State
 from app.db import Database
 from app.queue import Priority
@@ -78,7 +80,9 @@ def _jobs(session: Session) -> list[Metric]:
 
 
 def _leases(session: Session) -> list[Metric]:
-    query = select(func.min(AdaptationRow.lease_expires_at)).where(AdaptationRow.state == State.RUNNING)
+    query = select(func.min(AdaptationRow.lease_expires_at)).where(
+        AdaptationRow.state == State.RUNNING, AdaptationRow.lease_owner != PARTS
+    )
     first_end = session.scalar(query)
     overdue = max(0.0, _seconds(first_end, utc_now())) if first_end else 0.0
     told = "How long ago a running job's lease ended, the longest of all"
@@ -106,6 +110,10 @@ def _workers(session: Session) -> list[Metric]:
 
 
 def _totals(session: Session) -> Iterator[Metric]:
+    swept = totals.read(session, totals.LAST_SWEEP).get("")
+    if swept is not None:
+        told = "Since a worker last looked for jobs left behind"
+        yield GaugeMetricFamily("rigfuse_last_sweep_seconds", told, value=max(0.0, time.time() - swept))
     for name, (documentation, label) in _COUNTED.items():
         counter = CounterMetricFamily(f"rigfuse_{name}", documentation, labels=[label])
         for value, total in sorted(totals.read(session, name).items()):

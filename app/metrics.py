@@ -37,7 +37,7 @@ class Metrics:
             registry=registry,
             buckets=_STAGE_SECONDS,
         )
-        self.pose_refusals = Counter("rigfuse_pose_refusals", "Pose requests refused", ("reason",), registry=registry)
+        self.refusals = Counter("rigfuse_refusals", "Requests answered 429 or 503", ("code",), registry=registry)
         self.live_connections = Gauge("rigfuse_live_connections", "WebSockets with live frames", registry=registry)
         self.live_frames = Counter("rigfuse_live_frames", "Live frames by outcome", ("outcome",), registry=registry)
         self.key_refusals = Counter(

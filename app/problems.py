@@ -120,8 +120,10 @@ def _on_disk_full(request: Request, error: Exception) -> JSONResponse:
     return _on_domain_error(request, storage_full())
 
 
-def _on_domain_error(_request: Request, error: Exception) -> JSONResponse:
+def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RigFuseError)  # noqa: S101 -- tells mypy what Starlette promises
+    if isinstance(error, TooManyRequests | ServiceUnavailable):
+        request.app.state.metrics.refusals.labels(error.code).inc()
     status = http_status(error)
     if status >= 500 and status != 503:
         log.error("request_failed", code=error.code, detail=error.message, known=type(error) in HTTP_STATUS)

@@ -21,6 +21,9 @@ STAGE_SECONDS = "job_stage_seconds"
 """Histogram of the seconds that adaptations which succeeded spent in each stage, ``queued`` among them."""
 BUCKETS_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
+LAST_SWEEP = "last_sweep_at"
+"""When a worker last swept to the end, in seconds since 1970."""
+
 _BEYOND = "+Inf"
 Amounts = Mapping[tuple[str, str], float]
 
@@ -47,6 +50,13 @@ def add_all(session: Session, amounts: Amounts) -> None:
     insert = dialect.insert(TotalRow).values(rows)
     raised = {"value": TotalRow.value + insert.excluded.value}
     session.execute(insert.on_conflict_do_update(index_elements=["name", "label"], set_=raised))
+
+
+def put(session: Session, name: str, value: float) -> None:
+    """Set a value that is no total, such as when something happened last."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(TotalRow).values(name=name, label="", value=value)
+    session.execute(insert.on_conflict_do_update(index_elements=["name", "label"], set_={"value": value}))
 
 
 def observed(name: str, seconds: Mapping[str, float]) -> dict[tuple[str, str], float]:

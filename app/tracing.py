@@ -6,6 +6,7 @@ An adaptation's row keeps the ``traceparent`` of the request that asked for it, 
 # ruff: noqa: PLC0415 - the SDK is imported where traces are asked for, and needs not be installed elsewhere
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from app.errors import MisconfiguredService
 
 ASKED_BY = ("RIGFUSE_OTEL", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NO = {"", "0", "false", "no", "off"}
-_FLUSH_MS = 5_000
+_PATIENCE_S = 5.0
 _UNTRACED = {"/healthz", "/readyz", "/metrics"}
 
 log = structlog.get_logger(__name__)
@@ -143,12 +144,12 @@ def trace_id() -> str | None:
 
 
 def shut_down() -> None:
-    """Send what is left, for a few seconds at most; at the end of a process."""
-    provider = trace.get_tracer_provider()
-    flush, end = getattr(provider, "force_flush", None), getattr(provider, "shutdown", None)
-    if flush is not None and end is not None:
-        flush(_FLUSH_MS)
-        end()
+    """Send what is left; at the end of a process, which a collector that is silent holds up for seconds only."""
+    end = getattr(trace.get_tracer_provider(), "shutdown", None)
+    if end is not None:  # it sends what is left, too
+        last = threading.Thread(target=end, name="last-spans", daemon=True)
+        last.start()
+        last.join(_PATIENCE_S)
 
 
 def _is_probe(scope: Scope) -> bool:

@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 from sqlalchemy import func, select
 
+from app.adaptations.parts import PARTS
 from app.adaptations.states import State
 from app.doctor.findings import Finding, Patient, bad, good, warning
 from app.settings import LOOPBACK_HOSTS
@@ -71,7 +72,9 @@ def check_leases(patient: Patient) -> Iterator[Finding]:
     """Whether jobs run whose lease has ended long ago."""
     settings = patient.settings
     late = utc_now() - timedelta(seconds=settings.lease_s + 2 * settings.sweep_s)
-    stale = (AdaptationRow.state == State.RUNNING, AdaptationRow.lease_expires_at < late)
+    # A job that waits for its parts is held by no process; they have leases of their own.
+    held = (AdaptationRow.state == State.RUNNING, AdaptationRow.lease_owner != PARTS)
+    stale = (*held, AdaptationRow.lease_expires_at < late)
     with patient.database.read_session() as session:
         ids = list(session.scalars(select(AdaptationRow.id).where(*stale).limit(10)))
     if ids:
