@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import geometry
+from models.poses import Poses, Told, quiet
 from models.rig import Camera, Rig
-from models.runtime import Engine, Poses
+from models.runtime import Engine
 from models.views import HEATMAP_SIZE, View, upright
 
 Array = NDArray[np.float64]
@@ -49,17 +50,23 @@ DEFAULT = CropOptions()
 
 
 def follow(
-    engine: Engine, see: See, triangulation: str = "robust", options: CropOptions = DEFAULT, *, keep: bool = True
+    engine: Engine,
+    see: See,
+    triangulation: str = "robust",
+    options: CropOptions = DEFAULT,
+    *,
+    keep: bool = True,
+    told: Told = quiet,
 ) -> Poses:
     """The poses of one frame [F = 1], by crops of the person; by the fixed views where there is nobody to be found."""
     views = engine.rig.views
-    poses = engine.poses(see(views)[None], triangulation, keep=keep)
+    poses = engine.poses(see(views)[None], triangulation, keep=keep, told=told)
     for _ in range(options.passes):
         wanted = person_views(engine, poses, options)
         if all(_alike(*both) for both in zip(wanted, views, strict=True)):
             break
         views = wanted
-        poses = engine.seeing(views).poses(see(views)[None], triangulation, keep=keep)
+        poses = engine.seeing(views).poses(see(views)[None], triangulation, keep=keep, told=told)
     return poses
 
 

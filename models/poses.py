@@ -1,12 +1,18 @@
 """What an engine finds in synchronised frames."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Told = Callable[[str], None]
+"""Hears the name of a stage when it ends."""
+
+
+def quiet(_stage: str) -> None:
+    """Hears nothing."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The inference engine: heatmaps of synchronised frames in, fused heatmaps, 2D and 3D joints out. No torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,9 @@ from models.errors import InvalidHeatmaps, InvalidOptions
 from models.fusion import Fuser
 from models.heatmap import HEATMAP_SIZE, decode, decode_near
 from models.limbs import median_limb_lengths
+from models.manner import Manner
 from models.pictorial import pictorial
-from models.poses import Poses
+from models.poses import Poses, Told, quiet
 from models.rig import Rig
 from models.tolerance import Tolerance
 from models.triangulation import INLIER_PX, Triangulation
@@ -28,25 +29,6 @@ Array = NDArray[np.float64]
 METHODS = ("robust", "dlt", "pictorial")
 _CHUNK = 8  # frames fused at a time, so that memory does not grow with the request
 _OWN_REACH_PX = 3.5  # how far from the fused peak a view's own peak may lie to count as the same joint
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How an engine reads fused heatmaps.
-
-    ``measure``: fusion chooses the peak and each view's own heatmap measures it; the fused peak of a view that saw
-    nothing is an echo of the others, and must not be counted as one more witness. ``project``: the 2D joints are the
-    projections of the joint in space, where there is one, and the fused peaks elsewhere. ``limbs`` [L], lengths in the
-    rig's unit and the order of the skeleton's: robust triangulation places all joints of a body together
-    (models.body). ``doubt`` scales the measurements' covariance (models.uncertainty). Of views
-    ``alone``, by index, which fusing only harms, the own heatmaps' peaks are the 2D joints; in space they count not.
-    """
-
-    measure: bool = False
-    project: bool = False
-    limbs: Array | None = None
-    doubt: float = 1.0
-    alone: tuple[int, ...] = ()
 
 
 class Engine:
@@ -120,32 +102,37 @@ class Engine:
         """Memory that the engine holds, but for the rig, which others hold too."""
         return self.fuser.nbytes if self.fuser else 0
 
-    def poses(self, heatmaps: NDArray[np.floating], triangulation: str = "robust", *, keep: bool = True) -> Poses:
+    def poses(
+        self, heatmaps: NDArray[np.floating], triangulation: str = "robust", *, keep: bool = True, told: Told = quiet
+    ) -> Poses:
         """Fuse, decode and triangulate heatmaps [F, V, J, 64, 64].
 
         The fused heatmaps are the most of an answer: without ``keep`` none are, and only a few frames' are ever held.
+        ``told`` hears when all is fused, and when it is triangulated.
         """
         self._check(heatmaps, triangulation)
         fused = self._room(heatmaps, keep=keep or triangulation == "pictorial")
         parts = []
         for start in range(0, max(len(heatmaps), 1), _CHUNK):
-            some, *found = self._peaks(heatmaps[start : start + _CHUNK])
-            parts.append(found)
+            some, *read = self._peaks(heatmaps[start : start + _CHUNK])
+            parts.append(read)
             if len(fused) and self.fuser is not None:
                 fused[start : start + _CHUNK] = some
         peaks, height, measured, trust, moments = (np.concatenate(part) for part in zip(*parts, strict=True))
+        told("fuse")
         seen, trust = self._witnesses(heatmaps, np.maximum(trust, 0))
         points = self._triangulate((fused, seen), measured, trust, triangulation)
         if triangulation == "robust" and self._body is not None and len(heatmaps):
             points = self._as_body(self._body, seen, peaks, points)
         points = self._with_covariance(points, trust, moments, triangulation)
-        return self._result(fused if keep else fused[:0], peaks, height, points)
+        found = self._result(fused if keep else fused[:0], peaks, height, points)
+        told("triangulate")
+        return found
 
     def _room(self, heatmaps: NDArray[np.floating], *, keep: bool) -> NDArray[np.float32]:
         """Where the fused heatmaps go, if anywhere; without fusion they are those that came."""
-        if self.fuser is None:
-            return np.asarray(heatmaps if keep else heatmaps[:0], np.float32)
-        return np.empty(heatmaps.shape if keep else (0, *heatmaps.shape[1:]), np.float32)
+        some = heatmaps if keep else heatmaps[:0]
+        return np.asarray(some, np.float32) if self.fuser is None else np.empty(some.shape, np.float32)
 
     def _peaks(self, heatmaps: NDArray[np.floating]) -> tuple[NDArray[np.float32], Array, Array, Array, Array, Array]:
         """Fused heatmaps, their peaks and heights, and where, how high and how wide each view's own shows the joint."""

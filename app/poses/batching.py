@@ -110,10 +110,11 @@ class Batcher:
             job.stages.ended("wait")
         try:
             together = first.heatmaps if len(batch) == 1 else np.concatenate([job.heatmaps for job in batch])
-            found = first.engine.poses(together, first.triangulation, keep=first.keep)
+            stages = Stages()
+            found = first.engine.poses(together, first.triangulation, keep=first.keep, told=stages.ended)
             for job, poses in zip(batch, found.split([len(job.heatmaps) for job in batch]), strict=True):
                 job.poses = poses
-                job.stages.ended("fuse")
+                stages.tell(job.stages.add)  # each of them took all of that time
         except Exception:
             if len(batch) == 1:
                 raise

@@ -105,7 +105,6 @@ def serve(
         with serving.batcher.turn():
             stages.ended("wait")
             heatmaps = _through_fixed_views(_eyes(source, rig, serving, backbone(), stages), rig, len(source.frames))
-            stages.resume()
     poses = serving.batcher.poses(engine, heatmaps, asked.triangulation, keep=keep, stages=stages)
     return Served(source.frames, poses, (Look.RIG,) * len(source.frames))
 
@@ -135,7 +134,9 @@ def _eyes(file: ImageFile, rig: Rig, serving: Serving, backbone: Backbone, stage
             with stages.timed("decode"):
                 cut = np.stack([cutter.cut(v, images[v], view) for v, view in enumerate(views)])
             with stages.timed("backbone"):
-                return backbone.heatmaps(cut)
+                heatmaps = backbone.heatmaps(cut)
+            stages.resume()
+            return heatmaps
 
         return see
 
@@ -143,11 +144,7 @@ def _eyes(file: ImageFile, rig: Rig, serving: Serving, backbone: Backbone, stage
 
 
 def _at_person(eyes: Iterator[See], engine: Engine, triangulation: str, keep: bool, stages: Stages) -> Poses:
-    parts = []
-    for see in eyes:
-        with stages.remaining("fuse"):
-            parts.append(follow(engine, see, triangulation, keep=keep))
-    return Poses.joined(parts)
+    return Poses.joined([follow(engine, see, triangulation, keep=keep, told=stages.ended) for see in eyes])
 
 
 def _through_fixed_views(eyes: Iterator[See], rig: Rig, frames: int) -> NDArray[np.float32]:

@@ -11,18 +11,14 @@ class Stages:
     """The seconds of one request by stage; told once, when it has been answered.
 
     receive: the body comes in; wait: for a turn; check: of the files; load: of the engine, where it is not there yet;
-    decode and backbone: images to heatmaps; fuse: and triangulate; respond: the answer is written.
+    decode and backbone: images to heatmaps; fuse; triangulate; respond: the answer is written. What is computed
+    together with others takes each of them all of that time.
     """
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
         self._last = time.perf_counter()
         self._spans = tracing.Backdated()
-
-    @property
-    def total(self) -> float:
-        """The seconds of all stages."""
-        return sum(self._seconds.values())
 
     def add(self, stage: str, seconds: float) -> None:
         """Count so many seconds to a stage."""
@@ -47,16 +43,6 @@ class Stages:
             yield
         finally:
             self.add(stage, time.perf_counter() - started)
-
-    @contextmanager
-    def remaining(self, stage: str) -> Iterator[None]:
-        """Count to a stage what the block takes beyond the stages timed within it."""
-        started, before = time.perf_counter(), self.total
-        try:
-            yield
-        finally:
-            self.add(stage, time.perf_counter() - started - (self.total - before))
-            self.resume()
 
     def tell(self, observe: Callable[[str, float], None]) -> None:
         """Tell every stage that took any time."""

@@ -134,5 +134,5 @@ def test_memory_is_waited_for_but_not_for_long() -> None:
 def test_stages_are_measured(narrow: Service, world: World) -> None:
     assert ask(narrow, narrow.register(world), payloads.heatmaps(world)).status_code == 200
     text = narrow.client.get("/metrics").text
-    for stage in ("receive", "wait", "check", "load", "decode", "fuse", "respond"):
+    for stage in ("receive", "wait", "check", "load", "decode", "fuse", "triangulate", "respond"):
         assert f'rigfuse_pose_stage_seconds_count{{stage="{stage}"}} 1.0' in text

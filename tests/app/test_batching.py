@@ -13,7 +13,8 @@ from stored import checkpoint_of
 from app.poses.batching import Batcher
 from app.poses.stages import Stages
 from models.errors import InvalidHeatmaps
-from models.runtime import Engine, Poses
+from models.poses import Poses, Told, quiet
+from models.runtime import Engine
 from models.worlds import World
 
 TIMEOUT_S = 20.0
@@ -27,11 +28,11 @@ class Watched:
         self.may_go_on, self.is_busy = threading.Event(), threading.Event()
         self.may_go_on.set()
 
-    def poses(self, heatmaps: NDArray[np.floating], triangulation: str, *, keep: bool) -> Poses:
+    def poses(self, heatmaps: NDArray[np.floating], triangulation: str, *, keep: bool, told: Told = quiet) -> Poses:
         self.frames.append(len(heatmaps))
         self.is_busy.set()
         assert self.may_go_on.wait(TIMEOUT_S)
-        return self._engine.poses(heatmaps, triangulation, keep=keep)
+        return self._engine.poses(heatmaps, triangulation, keep=keep, told=told)
 
 
 @pytest.fixture(scope="module")
