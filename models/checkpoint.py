@@ -89,7 +89,7 @@ class Checkpoint:
             "digests": {"rig": self.rig_digest, "capture": self.capture_digest, "omega_base": self.omega.digest},
             "repaired_cameras": self.repaired,
             "project_joints": self.project,
-            "cameras_alone": list(self.alone),
+            **({"cameras_alone": list(self.alone)} if self.alone else {}),
             "pooling": self.omega.pooling,
             "lineage": self.lineage,
             "metrics": self.metrics,

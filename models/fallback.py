@@ -24,7 +24,7 @@ from models.runtime import Engine
 
 Array = NDArray[np.float64]
 _MOST, _LEAST, _BUDGET = 40, 12, 600  # frames to decide on, and frames × pairs
-_SUSPECTS = 12  # pairs that are tried, the most suspicious first
+_SUSPECTS, _SUSPICIOUS = 12, 0.01  # pairs that are tried, and from which rise of JDR on
 _LEAST_FUSED = 2  # cameras
 _CHUNK = 8
 
@@ -43,7 +43,8 @@ def fall_back(
     gains = draft.gains.copy()
     gains[list(pairs)] = 0
     draft, rows = replace(draft, gains=gains), []
-    while len(rig.cameras) - len(draft.alone) > _LEAST_FUSED and (harm := _harmed_camera(rig, draft, frames)):
+    own = _served(rig, Engine.unfused(rig), frames)
+    while len(rig.cameras) - len(draft.alone) > _LEAST_FUSED and (harm := _harmed_camera(rig, draft, frames, own)):
         view, gain = harm
         rows.append(_camera_row(rig, view, gain))
         gains = np.where([view in pair for pair in rig.pairs], np.float32(0), draft.gains)
@@ -56,12 +57,9 @@ def fall_back(
     return replace(draft, metrics={**draft.metrics, "fallback": told})
 
 
-def _harmed_camera(rig: Rig, draft: Checkpoint, frames: LabelledFrames) -> tuple[int, Interval] | None:
-    """The view whose own heatmaps most surely find more joints than is served, and how many more."""
-    served, own = (
-        _hits(rig, evaluation.run(engine, frames).joints_view, frames)
-        for engine in (Engine.load(rig, draft), Engine.unfused(rig))
-    )
+def _harmed_camera(rig: Rig, draft: Checkpoint, frames: LabelledFrames, own: Array) -> tuple[int, Interval] | None:
+    """The view whose own heatmaps most surely find more joints, ``own`` [F, V, J], than is served; how many more."""
+    served = _served(rig, Engine.load(rig, draft), frames)
     draws, views = Draws.of(len(served)), len(rig.cameras)
     fused = [view for view, camera in enumerate(rig.cameras) if camera.id not in draft.alone]
     gains = {view: draws.mean(own[:, view] - served[:, view], 1 - (1 - LEVEL) / views) for view in fused}
@@ -71,24 +69,38 @@ def _harmed_camera(rig: Rig, draft: Checkpoint, frames: LabelledFrames) -> tuple
 
 def _harmful_pairs(engine: Engine, gains: NDArray[np.floating], frames: LabelledFrames) -> dict[int, Interval]:
     """Pairs without which more fused peaks of their target are right, and how many more."""
-    fuser, pairs = engine.fuser, np.array(engine.rig.pairs)
-    if fuser is None:
+    tried = _suspects(engine, gains, frames.subset(range(0, len(frames.frames), 2)))
+    if engine.fuser is None or not tried:
         return {}
-    found = _found(engine.rig, fuser, frames)
-    rise = np.full(len(pairs), -np.inf)
-    for source in range(len(engine.rig.cameras)):
-        change = _found(engine.rig, fuser.weighing(np.where(pairs[:, 1] == source, 0, gains)), frames) - found
-        for p in np.flatnonzero((pairs[:, 1] == source) & (gains > 0)).tolist():
-            rise[p] = evaluation.mean(change[:, pairs[p, 0]])
-    tried = [int(p) for p in np.argsort(-rise, kind="stable")[:_SUSPECTS] if rise[p] > 0]
+    found = _found(engine.rig, engine.fuser, frames)
     draws, harmful = Draws.of(len(found)), dict[int, Interval]()
     for p in tried:
         target = engine.rig.pairs[p][0]
-        without = _found(engine.rig, fuser.weighing(np.where(np.arange(len(pairs)) == p, 0, gains)), frames)
-        gain = draws.mean(without[:, target] - found[:, target], 1 - (1 - LEVEL) / len(pairs))
+        without = engine.fuser.weighing(np.where(np.arange(len(gains)) == p, 0, gains))
+        change = _found(engine.rig, without, frames)[:, target] - found[:, target]
+        gain = draws.mean(change, 1 - (1 - LEVEL) / len(gains))
         if gain.low > 0:
             harmful[p] = gain
     return harmful
+
+
+def _suspects(engine: Engine, gains: NDArray[np.floating], frames: LabelledFrames) -> list[int]:
+    """Pairs whose target finds more when nobody listens to their source, the largest rise first."""
+    if engine.fuser is None:
+        return []
+    pairs, found = np.array(engine.rig.pairs), _found(engine.rig, engine.fuser, frames)
+    rise = np.zeros(len(pairs))
+    for source in range(len(engine.rig.cameras)):
+        without = engine.fuser.weighing(np.where(pairs[:, 1] == source, 0, gains))
+        change = _found(engine.rig, without, frames) - found
+        for p in np.flatnonzero((pairs[:, 1] == source) & (gains > 0)).tolist():
+            rise[p] = evaluation.mean(change[:, pairs[p, 0]])
+    return [int(p) for p in np.argsort(-rise, kind="stable")[:_SUSPECTS] if rise[p] > _SUSPICIOUS]
+
+
+def _served(rig: Rig, engine: Engine, frames: LabelledFrames) -> Array:
+    """Whether each labelled joint [F, V, J] is where the engine tells it; NaN where not labelled."""
+    return _hits(rig, evaluation.run(engine, frames).joints_view, frames)
 
 
 def _found(rig: Rig, fuser: Fuser, frames: LabelledFrames) -> Array:
