@@ -28,13 +28,14 @@ _CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("uploads", storage.check_uploads, ""),
     ("weights", work.check_weights, "install RigFuse again, or see RIGFUSE_BACKBONE_MANIFEST and RIGFUSE_DEVICE"),
     ("workers", work.check_workers, "rigfuse worker"),
+    ("queue", work.check_queue, "see the broker above"),
     ("leases", work.check_leases, _SEE_DATABASE),
     ("API", work.check_api, "does it run, and is --url right?"),
     ("ulimits", configuration.check_files, ""),
     ("memory", configuration.check_memory, ""),
 )
-_NEED_DATABASE = {"schema", "writes", "clock", "keys", "stored bytes", "workers", "leases"}
-_NEED_SCHEMA = {"writes", "keys", "stored bytes", "workers", "leases"}
+_NEED_DATABASE = {"schema", "writes", "clock", "keys", "stored bytes", "workers", "queue", "leases"}
+_NEED_SCHEMA = {"writes", "keys", "stored bytes", "workers", "queue", "leases"}
 _SIGNS = {Mark.GOOD: "[green]✓[/]", Mark.WARNING: "[yellow]![/]", Mark.BAD: "[red]✗[/]"}
 
 

@@ -1,5 +1,6 @@
 """What does the work: weights, device, workers, jobs, and the API where its address is given."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ import httpx
 import numpy as np
 from sqlalchemy import func, select
 
+from app import totals
 from app.adaptations.parts import PARTS
 from app.adaptations.states import State
 from app.doctor.findings import Finding, Patient, bad, good, warning
@@ -21,6 +23,8 @@ from models.geometry import INPUT_SIZE
 from models.weights import load_omega
 
 _TIMEOUT_S = 10.0
+_SWEEPS_MISSED = 10
+_MESSAGES_PER_ROW, _SPARE_MESSAGES = 10, 100
 _LONG_WAIT = timedelta(minutes=10)
 
 
@@ -66,6 +70,23 @@ def _other_stores(patient: Patient, living: list[WorkerRow]) -> Iterator[Finding
     if others:
         do = "give all processes the same RIGFUSE_ARTIFACTS_URL, on a volume that they share"
         yield bad("workers", f"the workers on {', '.join(others)} write to another artifact store", do)
+
+
+def check_queue(patient: Patient) -> Iterator[Finding]:
+    """Whether somebody looks for adaptations that no message calls, and the broker's messages are not far too many."""
+    with patient.database.read_session() as session:
+        rows = session.scalar(select(func.count()).where(AdaptationRow.state == State.QUEUED)) or 0
+        swept = totals.read(session, totals.LAST_SWEEP).get("")
+    messages = patient.queue.waiting()
+    told = f"{rows} adaptations wait, {messages} messages call for them"
+    since = None if swept is None else time.time() - swept
+    if rows and (since is None or since > _SWEEPS_MISSED * patient.settings.sweep_s):
+        ago = "nobody has ever swept" if since is None else f"the last sweep was {since / 60:.0f} min ago"
+        yield bad("queue", f"{told}, and {ago}", "is a worker alive? look at its log for 'sweep failed'")
+    elif messages > _MESSAGES_PER_ROW * rows + _SPARE_MESSAGES:
+        yield warning("queue", told, "does something else use this Redis database? the workers will work them off")
+    else:
+        yield good("queue", told)
 
 
 def check_leases(patient: Patient) -> Iterator[Finding]:

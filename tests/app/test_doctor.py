@@ -18,6 +18,7 @@ from job_rows import add_capture, add_job, add_rig
 from running import serving
 from typer.testing import CliRunner
 
+from app import totals
 from app.artifacts import ArtifactStore
 from app.cli import app
 from app.db import Database
@@ -238,6 +239,25 @@ def test_jobs_that_wait_long_and_leases_that_ended(deployment: Database) -> None
     stale = add_job(deployment, state="running", lease_owner="x", lease_expires_at=utc_now() - timedelta(hours=1))
     assert find(work.check_workers).told.startswith("an adaptation waits since")
     assert stale in find(work.check_leases).told
+
+
+def test_a_queue_that_nobody_looks_after(deployment: Database, redis_url: str) -> None:
+    assert find(work.check_queue).mark is Mark.GOOD
+    add_job(deployment)
+    assert "nobody has ever swept" in find(work.check_queue).told
+    with deployment.session() as session:
+        totals.put(session, totals.LAST_SWEEP, time.time())
+    assert find(work.check_queue).mark is Mark.GOOD
+    with redis.Redis.from_url(redis_url) as client:
+        client.rpush("rigfuse.batch", *["x"] * 200)
+        try:
+            finding = find(work.check_queue)
+        finally:
+            client.delete("rigfuse.batch")
+    assert finding.mark is Mark.WARNING
+    with deployment.session() as session:
+        totals.put(session, totals.LAST_SWEEP, time.time() - 3600)
+    assert "the last sweep was 60 min ago" in find(work.check_queue).told
 
 
 def test_the_api_where_it_is_said_to_be(deployment: Database, make_settings: Callable[..., Settings]) -> None:
