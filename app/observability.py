@@ -88,6 +88,12 @@ def configure_standard_logging(log_format: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # A WebSocket that was refused with an answer of its own looks unfinished to uvicorn.
+    return "without completing handshake" not in str(record.msg)
 
 
 def _finish(log_format: str) -> list[Any]:
