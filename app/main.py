@@ -79,9 +79,9 @@ def create_app(settings: Settings) -> FastAPI:
     state.queue = JobQueue(settings.broker_url)
     state.resumable = UploadStore(settings)
     state.rigs = RigCache()
+    state.metrics = Metrics(state.db)
     state.serving = Serving(settings, database, state.artifacts, state.rigs)
     state.engines = state.serving.engines
-    state.metrics = Metrics(state.db)
     state.guard = Guard(settings, keys, state.metrics)
     state.usage = Usage(database)
     state.metrics.watch_engines(lambda: len(state.engines), lambda: state.engines.nbytes)
