@@ -81,6 +81,7 @@ def test_too_many_are_told_before_their_body_is_read_and_whoever_goes_gives_its_
             assert told.startswith(b"HTTP/1.1 503")
             assert b'"code":"busy"' in told
             assert b"retry-after: 1" in told.lower()
+            assert 'rigfuse_refusals_total{code="busy"} 1.0' in narrow.client.get("/metrics").text
             impatient.close()
             until(lambda: admission.waiting == 0)
             second = pool.submit(ask, narrow, rig, data)
