@@ -103,7 +103,7 @@ def _rigs(session: Session) -> Iterator[str]:
 
 def _captures(session: Session, notes: Notes) -> Iterator[str]:
     stored = set(session.scalars(select(CaptureRow.id)))
-    yield from (f"{capture} was answered and is lost" for capture in notes.captures.values() if capture not in stored)
+    yield from (f"{capture} was answered and is lost" for capture in notes.uploaded if capture not in stored)
 
 
 def _artifacts(session: Session, store: ArtifactStore) -> Iterator[str]:

@@ -122,9 +122,8 @@ class Deployment:
         return Child(name, command, self._environment_of(name), self.folder / f"logs/{name}.log", words=words)
 
     def _migrate(self) -> bool:
-        done = subprocess.run(
-            self.command("api", "migrate"), cwd=ROOT, env=self.environment, capture_output=True, check=False
-        )
+        command = self.command("api", "migrate")
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True)  # noqa: PLW1510, S603
         return done.returncode == 0
 
     def _keep(self) -> None:

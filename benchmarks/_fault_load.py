@@ -24,7 +24,8 @@ class Notes:
     """What the clients saw, of all threads."""
 
     rigs: dict[int, str] = field(default_factory=dict)  # a studio's seed → its rig
-    captures: dict[int, str] = field(default_factory=dict)
+    captures: dict[int, str] = field(default_factory=dict)  # … → its newest capture
+    uploaded: set[str] = field(default_factory=set)
     jobs: dict[str, str] = field(default_factory=dict)  # Idempotency-Key → adaptation
     answers: dict[tuple[int, str, int], list[Any]] = field(default_factory=dict)  # studio, checkpoint, take → frames
     counts: Counter[str] = field(default_factory=Counter)
@@ -86,14 +87,23 @@ def register(asker: Asker, notes: Notes, studio: Studio) -> None:
     rig = asker.ask("POST", "/v1/rigs", json=studio.rig_document)
     if rig is not None:
         notes.rigs[studio.seed] = rig["id"]
-        capture = asker.ask("POST", f"/v1/rigs/{rig['id']}/captures", files=studio.capture)
-        if capture is not None:
-            notes.captures[studio.seed] = capture["id"]
+        upload(asker, notes, studio)
+
+
+def upload(asker: Asker, notes: Notes, studio: Studio) -> None:
+    """Upload the studio's capture, perhaps once more."""
+    capture = asker.ask("POST", f"/v1/rigs/{notes.rigs[studio.seed]}/captures", files=studio.capture)
+    if capture is not None:
+        notes.captures[studio.seed] = capture["id"]
+        notes.uploaded.add(capture["id"])
 
 
 def submit(asker: Asker, notes: Notes, studio: Studio, key: str, rng: np.random.Generator) -> None:
     """Ask for an adaptation; now and then ask again with the same key, and now and then think better of it."""
-    body = {"capture": notes.captures[studio.seed], **studio.method}
+    if rng.random() < 0.3:
+        upload(asker, notes, studio)
+    priority = str(rng.choice(["interactive", "batch"]))
+    body = {"capture": notes.captures[studio.seed], "priority": priority, **studio.method}
     path = f"/v1/rigs/{notes.rigs[studio.seed]}/adaptations"
     for _ in range(2 if rng.random() < 0.5 else 1):
         job = asker.ask("POST", path, json=body, headers={"Idempotency-Key": key})

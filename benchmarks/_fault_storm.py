@@ -8,7 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
 
+from app.queue import JobQueue
+from app.tables import AdaptationRow
 from benchmarks._fault_checks import finish, leftovers, states, violations
 from benchmarks._fault_deployment import Deployment
 from benchmarks._fault_load import Asker, Notes, poses, register, submit
@@ -38,6 +42,7 @@ class Outcome:
     seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
+    faults: int = 0
 
 
 def storm(deployment: Deployment, plan: Plan, faults: Sequence[Fault]) -> Outcome:
@@ -47,15 +52,19 @@ def storm(deployment: Deployment, plan: Plan, faults: Sequence[Fault]) -> Outcom
     with deployment.client() as client:
         for studio in made:
             register(Asker(notes, client), notes, studio)
+    if len(notes.captures) < len(made):
+        return Outcome(time.monotonic() - began, dict(notes.counts), notes.violations)
     over = threading.Event()
     with ThreadPoolExecutor(plan.clients + 2) as pool:
         striker = pool.submit(_strike, deployment, plan, faults, notes, over)
         clients = [pool.submit(_submit_all, deployment, plan, notes, made)]
         clients += [pool.submit(_serve_all, deployment, plan, notes, made, i) for i in range(plan.clients)]
-        for client_ in clients:
-            client_.result()
-        over.set()
-        striker.result()
+        try:
+            for each in clients:
+                each.result()
+        finally:
+            over.set()
+        struck = striker.result()
     deployment.wait_ready()
     if not finish(deployment):
         notes.violate("adaptations were not in a final state 10 minutes after the last fault")
@@ -63,7 +72,7 @@ def storm(deployment: Deployment, plan: Plan, faults: Sequence[Fault]) -> Outcom
     counts = {**notes.counts, **states(deployment), "different answers compared": len(notes.answers)}
     counts["files left over"] = leftovers(deployment)
     counts["processes that died by themselves"] = sum(child.died for child in deployment.children.values())
-    return Outcome(time.monotonic() - began, dict(sorted(counts.items())), found)
+    return Outcome(time.monotonic() - began, dict(sorted(counts.items())), found, struck)
 
 
 def kill(*names: str) -> list[Fault]:
@@ -82,6 +91,19 @@ def stop_worker(deployment: Deployment, rng: np.random.Generator) -> str | None:
     return "SIGTERM of a worker" if deployment.hurt(name, signal.SIGTERM, 0.5) else None
 
 
+def deliver_again(deployment: Deployment, _: np.random.Generator) -> str:
+    """Send every message of every adaptation that is not over once more, and of one that is."""
+    queue, engine = JobQueue(deployment.environment["RIGFUSE_BROKER_URL"]), create_engine(deployment.database_url)
+    with Session(engine) as session:
+        order = AdaptationRow.created_at.desc()
+        rows = session.execute(select(AdaptationRow.id, AdaptationRow.priority).order_by(order).limit(20))
+        for row in rows:
+            queue.enqueue_adaptation(row.id, row.priority)
+    engine.dispose()
+    queue.close()
+    return "messages delivered again"
+
+
 def _killing(name: str) -> Fault:
     def fault(deployment: Deployment, rng: np.random.Generator) -> str | None:
         victim = str(rng.choice(deployment.workers)) if name == "worker" else name
@@ -98,11 +120,12 @@ def _strike(deployment: Deployment, plan: Plan, faults: Sequence[Fault], notes: 
         for index in rng.permutation(len(faults)):
             over.wait(float(rng.exponential(plan.every_s)))
             if over.is_set() and struck >= plan.least_faults:
-                return
+                return struck
             done = faults[index](deployment, rng)
             if done is not None:
                 struck += 1
                 notes.count(done)
+    return struck
 
 
 def _submit_all(deployment: Deployment, plan: Plan, notes: Notes, made: Sequence[Studio]) -> None:
