@@ -5,6 +5,7 @@ from typing import Self
 
 from app.client.access import Access
 from app.client.adaptations import Adaptations
+from app.client.bundles import Bundles
 from app.client.captures import Captures
 from app.client.checkpoints import Checkpoints
 from app.client.operations import Operations
@@ -16,7 +17,7 @@ from app.transport import Transport
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
-class RigFuseClient(Rigs, Captures, Adaptations, Checkpoints, Poses, Access, Operations):
+class RigFuseClient(Rigs, Captures, Adaptations, Checkpoints, Bundles, Poses, Access, Operations):
     """One service. Use as a context manager, or call close()."""
 
     def __init__(

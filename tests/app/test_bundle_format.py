@@ -115,3 +115,10 @@ def test_a_signed_header_that_is_written_otherwise_is_refused() -> None:
     length = int.from_bytes(data[:8], "little")
     header = json.dumps(json.loads(data[8 : 8 + length])).encode()  # the same, with spaces
     assert code_of(len(header).to_bytes(8, "little") + header + data[8 + length :]) == "invalid_bundle"
+
+
+def test_one_may_look_at_what_a_stranger_signed_but_not_at_what_was_changed() -> None:
+    assert read(small(), None).statement.digests.rig == "a" * 64
+    with pytest.raises(InvalidInput) as refused:
+        read(small().replace(b"coco17", b"coco16"), None)
+    assert refused.value.code == "bundle_signature"
