@@ -5,17 +5,19 @@ for is the most urgent job in the database, whichever id it carries. So a job th
 message was lost, or came late.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 import structlog
-from celery import Celery
+from celery import Celery, chord
 from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-TASK = "rigfuse.adapt"
+from app.chords import RESULTS_KEPT_S, chord_counter
+
+TASK, PART, GATHER = "rigfuse.adapt", "rigfuse.part", "rigfuse.gather"
 
 
 class Priority(StrEnum):
@@ -50,11 +52,12 @@ class JobQueue:
     """Sends wake-ups to the workers by task name, so that the API knows nothing of their code."""
 
     def __init__(self, broker_url: str) -> None:
-        self._celery = Celery("rigfuse-api", broker=broker_url, set_as_current=False)
+        self._celery = Celery("rigfuse-api", broker=broker_url, backend=chord_counter(broker_url), set_as_current=False)
         self._celery.conf.update(
             task_serializer="json",
             accept_content=["json"],
             task_ignore_result=True,
+            result_expires=RESULTS_KEPT_S,
             task_default_queue=QUEUE,
             task_queues=task_queues(),
             broker_transport_options=_NO_PATIENCE,
@@ -62,11 +65,37 @@ class JobQueue:
 
     def enqueue_adaptation(self, adaptation_id: str, priority: str = Priority.INTERACTIVE) -> bool:
         """Wake a worker for this job; False where the broker is down and the sweeper has to send it later."""
+        return self._send(TASK, [adaptation_id], priority)
+
+    def enqueue_part(self, adaptation_id: str, number: int, priority: str) -> bool:
+        """Wake a worker for one part of an adaptation, apart from the others."""
+        return self._send(PART, [adaptation_id, number], priority)
+
+    def enqueue_gather(self, adaptation_id: str, priority: str) -> bool:
+        """Wake a worker for an adaptation whose parts are done."""
+        return self._send(GATHER, [adaptation_id], priority)
+
+    def fan_out(self, adaptation_id: str, numbers: Sequence[int], priority: str) -> bool:
+        """Wake workers for the parts of an adaptation, and when all have ended one that goes on with it."""
+        queue = QUEUES[Priority(priority)]
+        # What a part answers nobody reads; that it has ended is counted all the same.
+        parts = [self._celery.signature(PART, args=(adaptation_id, n), queue=queue) for n in numbers]
+        after = self._celery.signature(GATHER, args=(adaptation_id,), immutable=True, queue=queue)
+        for task in (*parts, after):
+            task.options["ignore_result"] = True
+        try:
+            chord(parts, app=self._celery)(after)
+        except (OperationalError, RedisError, OSError) as error:
+            log.warning("broker does not answer; the sweeper will send these parts", id=adaptation_id, error=str(error))
+            return False
+        return True
+
+    def _send(self, task: str, arguments: list[Any], priority: str) -> bool:
         queue = QUEUES[Priority(priority)]
         try:
-            self._celery.send_task(TASK, args=[adaptation_id], queue=queue, retry=False, ignore_result=True)
+            self._celery.send_task(task, args=arguments, queue=queue, retry=False, ignore_result=True)
         except (OperationalError, RedisError, OSError) as error:
-            log.warning("broker does not answer; the sweeper will send this job", id=adaptation_id, error=str(error))
+            log.warning("broker does not answer; the sweeper will send this job", id=arguments[0], error=str(error))
             return False
         return True
 

@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     checkpoints_kept: int | None = Field(default=None, ge=1)
     housekeeping_s: float = Field(default=3600.0, gt=0, description="between two rounds of retention")
 
+    source_revision: str = Field(default="", max_length=64, description="of the code, for the lineage of checkpoints")
     signing_key_file: Path | None = None
     trusted_keys: Annotated[tuple[PublicKey, ...], NoDecode] = ()
     max_bundle_bytes: ByteSize = ByteSize(512 * MEBIBYTE)
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=10.0, gt=0)
     sweep_s: float = Field(default=15.0, gt=0)
     max_attempts: int = Field(default=3, ge=1)
+    fan_out_cameras: int = Field(default=12, ge=2, description="rigs of so many are adapted by many workers together")
     worker_memory: ByteSize | None = Field(default=None, description="what adaptations of one worker may use at most")
 
     @field_validator("api_keys", "trusted_keys", "pinned_rigs", "cors_origins", "allowed_hosts", mode="before")

@@ -3,10 +3,12 @@
 import contextvars
 import threading
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from app import tracing
 from app.adaptations import leases
@@ -32,7 +34,7 @@ class Attempt:
     LeaseLost or WorkerStopping when the engine has to stop.
     """
 
-    def __init__(self, context: WorkerContext, claim: Claim) -> None:
+    def __init__(self, context: WorkerContext, claim: Claim, spent: Mapping[str, float] | None = None) -> None:
         self._context = context
         self.claim = claim
         self._began = self._renewed = time.monotonic()
@@ -41,7 +43,7 @@ class Attempt:
         named = contextvars.copy_context()  # the thread's log lines tell whose they are
         self._heartbeat = threading.Thread(target=named.run, args=(self._keep,), name="heartbeat", daemon=True)
         self._stages = tracing.Stages()
-        self.clock = StageClock("load")
+        self.clock = StageClock("load", spent or {})
 
     def __enter__(self) -> "Attempt":
         self._heartbeat.start()
@@ -79,13 +81,19 @@ class Attempt:
         eta = round(elapsed * (1 - fraction) / fraction, 1) if fraction >= _ETA_FROM else None
         try:
             with self._context.db.session() as session:
-                if leases.report(session, self.claim, stage, round(fraction, 4), eta):
+                if self._write_report(session, stage, round(fraction, 4), eta):
                     self._cancelled.set()
         except LeaseLost:
             self._lost.set()
         except SQLAlchemyError as error:
             # A report may be missed; whether the lease still holds is for the heartbeat to say.
             log.warning("progress was not written", id=self.claim.adaptation_id, error=str(error))
+
+    def _write_report(self, session: Session, stage: str, fraction: float, eta: float | None) -> bool:
+        return leases.report(session, self.claim, stage, fraction, eta)
+
+    def _keep_lease(self, session: Session, lease_s: float) -> bool:
+        return leases.renew(session, self.claim, lease_s)
 
     def _keep(self) -> None:
         while not self._over.wait(self._context.settings.heartbeat_s):
@@ -95,7 +103,7 @@ class Attempt:
         lease_s = self._context.settings.lease_s
         try:
             with self._context.db.session() as session:
-                if leases.renew(session, self.claim, lease_s):
+                if self._keep_lease(session, lease_s):
                     self._cancelled.set()
             self._renewed = time.monotonic()
         except LeaseLost:

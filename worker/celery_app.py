@@ -7,9 +7,12 @@ from celery import Celery
 from celery.apps import worker as celery_worker
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
-from app.queue import QUEUE, TASK, VISIBILITY_TIMEOUT_S, task_queues
-from worker.adapt import run_next
+from app.chords import RESULTS_KEPT_S, chord_counter
+from app.queue import GATHER, PART, QUEUE, TASK, VISIBILITY_TIMEOUT_S, task_queues
+from worker.adapt import gather, run_next
 from worker.context import WorkerContext
+from worker.housekeeping import Housekeeper
+from worker.parts import run_part
 from worker.presence import Presence
 from worker.sweeper import Sweeper
 
@@ -20,12 +23,14 @@ celery_worker.safe_say = lambda text, *_: log.info(text)  # type: ignore[attr-de
 
 
 def create_celery(context: WorkerContext) -> Celery:
-    """The application of one worker process, with its one task."""
-    celery = Celery("rigfuse", broker=context.settings.broker_url, set_as_current=False)
+    """The application of one worker process, with its tasks."""
+    broker_url = context.settings.broker_url
+    celery = Celery("rigfuse", broker=broker_url, backend=chord_counter(broker_url), set_as_current=False)
     celery.conf.update(
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
+        result_expires=RESULTS_KEPT_S,
         task_default_queue=QUEUE,
         task_queues=task_queues(),
         task_acks_late=True,
@@ -45,6 +50,14 @@ def create_celery(context: WorkerContext) -> Celery:
     def adapt(adaptation_id: str) -> None:
         run_next(context, adaptation_id)
 
+    @celery.task(name=PART, ignore_result=False)  # its end is what the chord counts
+    def part(adaptation_id: str, number: int) -> None:
+        run_part(context, adaptation_id, number)
+
+    @celery.task(name=GATHER)
+    def gather_parts(adaptation_id: str) -> None:
+        gather(context, adaptation_id)
+
     _connect_signals(context)
     return celery
 
@@ -56,6 +69,7 @@ def _connect_signals(context: WorkerContext) -> None:
     def begin(**_: Any) -> None:
         presence.start()
         Sweeper(context).start()
+        Housekeeper(context).start()
 
     @worker_shutdown.connect(weak=False)
     def say_goodbye(**_: Any) -> None:

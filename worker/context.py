@@ -41,6 +41,7 @@ class WorkerContext:
     stopping: threading.Event = field(default_factory=threading.Event)
     busy: Busy = field(default_factory=Busy)
     watch: Watch = field(default_factory=Watch)
+    parts_watch: Watch = field(default_factory=Watch)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "WorkerContext":

@@ -2,14 +2,15 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 
 
 class StageClock:
-    """Stages that follow one another; one that comes again goes on counting."""
+    """Stages that follow one another, after some seconds ``spent`` before; one that comes again goes on counting."""
 
-    def __init__(self, first: str) -> None:
+    def __init__(self, first: str, spent: Mapping[str, float]) -> None:
         self._stage, self._since = first, time.monotonic()
-        self._seconds: dict[str, float] = defaultdict(float)
+        self._seconds: dict[str, float] = defaultdict(float, spent)
 
     def enter(self, stage: str) -> None:
         """The stage that is at work from now on."""

@@ -5,17 +5,21 @@ an adaptation from a dead owner is one conditional UPDATE, and a message too man
 """
 
 import threading
+import time
 
 import structlog
 from sqlalchemy import select
 
+from app import totals
 from app.adaptations import leases
 from app.adaptations.leases import Lease
+from app.adaptations.parts import PARTS
 from app.adaptations.states import State
 from app.tables import AdaptationRow
 from app.workers import repository
 from worker.context import WorkerContext
 from worker.identity import is_dead
+from worker.parts import tend
 
 _BATCH = 200
 
@@ -50,6 +54,7 @@ def sweep(context: WorkerContext) -> None:
         elif adaptation_id in silent:
             _reclaim(context, adaptation_id, lease, "The worker did not answer in time.", "worker_silent")
     _send_again(context)
+    tend(context)
     _note_the_dead(context)
 
 
@@ -61,11 +66,12 @@ def _note_the_dead(context: WorkerContext) -> None:
         for worker_id in dead:
             repository.stopped(session, worker_id)
         repository.forget_old(session)
+        totals.put(session, totals.LAST_SWEEP, time.time())
 
 
 def _leases(context: WorkerContext) -> list[tuple[str, Lease]]:
     query = select(AdaptationRow.id, AdaptationRow.lease_owner, AdaptationRow.lease_expires_at).where(
-        AdaptationRow.state == State.RUNNING
+        AdaptationRow.state == State.RUNNING, AdaptationRow.lease_owner != PARTS
     )
     with context.db.read_session() as session:
         return [(id_, Lease(owner, until)) for id_, owner, until in session.execute(query) if owner and until]

@@ -7,6 +7,7 @@ part holds a lease on that, and renews both. Whoever finds all parts done may ta
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -38,13 +39,15 @@ def fan_out(
     held: Claim,
     pieces: Sequence[str],
     *,
+    done: Mapping[str, str],
     made_by: str,
     lease_s: float,
     seconds: Mapping[str, float],
 ) -> list[int]:
     """Let go of an adaptation until its pieces have been worked on; answers the numbers of those parts.
 
-    ``made_by`` says which program works on them: what another one made is not used. Raises LeaseLost.
+    ``done`` are artifacts of pieces that need no more work. ``made_by`` says which program works on them: what another
+    one made is not used. Raises LeaseLost.
     """
     expires = utc_now() + timedelta(seconds=lease_s)
     spent = {stage: round(value, 3) for stage, value in seconds.items()}
@@ -52,11 +55,18 @@ def fan_out(
     if not change(session, held.adaptation_id, leases.holds(held), **values):
         raise LeaseLost(held.adaptation_id)
     known = {row.work["piece"]: row for row in _rows(session, held.adaptation_id)}
-    for piece in pieces:
-        row = known.get(piece) or _new(session, held.adaptation_id, len(known))
+    for piece, row in list(known.items()):
+        if piece not in {*done, *pieces} and (row.state, row.work["made_by"]) != (DONE, made_by):
+            session.delete(known.pop(piece))  # of an earlier attempt of another program: nobody asks for it
+    session.flush()
+    fresh = count(1 + max((row.number for row in known.values()), default=-1))
+    for piece in (*done, *pieces):
+        row = known.get(piece) or _new(session, held.adaptation_id, next(fresh))
         known[piece] = row
         row.work = {"piece": piece, "made_by": made_by}
-        row.state, row.owner, row.lease_expires_at, row.artifact_sha256, row.attempt = QUEUED, None, None, None, 0
+        row.state, row.artifact_sha256 = (DONE, done[piece]) if piece in done else (QUEUED, None)
+        row.owner, row.lease_expires_at, row.attempt = None, None, 0
+    session.flush()
     told = {"state": State.RUNNING, "stage": PARTS, "attempt": held.attempt, "parts": len(pieces)}
     record(session, held.adaptation_id, _FANNED_OUT, {**told, "stage_seconds": spent})
     return [known[piece].number for piece in pieces]
