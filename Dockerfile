@@ -62,7 +62,7 @@ FROM runtime AS worker
 LABEL org.opencontainers.image.title="rigfuse-worker" \
       org.opencontainers.image.description="Runs the adaptations of RigFuse"
 COPY --from=build-worker /opt/rigfuse /opt/rigfuse
-# A worker listens on nothing; it is well as long as it reports itself and reaches the database and the broker.
+# A worker listens on nothing; it is well as long as it reports itself and reaches database and broker.
 HEALTHCHECK --interval=30s --timeout=20s --start-period=60s \
     CMD ["rigfuse", "health", "worker"]
 CMD ["rigfuse", "worker"]
@@ -75,5 +75,5 @@ ENV RIGFUSE_HOST=0.0.0.0 \
     RIGFUSE_PORT=8000
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=8s --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"RIGFUSE_PORT\"]}/readyz', timeout=6)"]
+    CMD ["rigfuse", "health", "api"]
 CMD ["rigfuse", "api"]

@@ -22,6 +22,7 @@ from worker.broker import EmbeddedBroker
 
 # Short, so that leases end within a test; a production deployment waits longer.
 _QUICK = {"RIGFUSE_LEASE_S": "6", "RIGFUSE_HEARTBEAT_S": "1", "RIGFUSE_SWEEP_S": "1", "RIGFUSE_MAX_ATTEMPTS": "8"}
+_MANY_PARTS = {"RIGFUSE_FAN_OUT_CAMERAS": "3"}  # so that rigs of three cameras are adapted by both workers together
 _LITTLE = {"RIGFUSE_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _LOOK_EVERY_S = 0.05
 
@@ -140,6 +141,7 @@ class Deployment:
         return {
             **{key: value for key, value in os.environ.items() if not key.startswith("RIGFUSE_")},
             **_QUICK,
+            **_MANY_PARTS,
             **_LITTLE,
             "RIGFUSE_ENVIRONMENT": "production",
             "RIGFUSE_DATA_DIR": str(self.data_dir),

@@ -50,7 +50,7 @@ def _full_disk(folder: Path) -> Iterator[tuple[Deployment, list[Fault]]]:
 def _slow_disk(folder: Path) -> Iterator[tuple[Deployment, list[Fault]]]:
     crawling = slow_disk(folder, folder / "tools", milliseconds=80, kilobytes_per_s=2000)
     with Deployment(folder, alone=dict.fromkeys(("api", "database", *_WORKERS), crawling)) as deployment:
-        yield deployment, [*_KILLS, restart_database]
+        yield deployment, [*_KILLS, stop_worker]
 
 
 @contextmanager
