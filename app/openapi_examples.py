@@ -81,6 +81,10 @@ SCHEMAS: dict[str, Any] = {
     "Activation": {
         "checkpoint": _CHECKPOINT, "action": "promoted", "actor": "system", "reason": _METRICS["reason"], "at": _ENDED,
     },
+    "SigningKey": {"algorithm": "ed25519", "public_key": _DIGEST, "fingerprint": _DIGEST},
+    "Imported": {
+        "rig": _RIG, "rig_registered": True, "checkpoint": _CHECKPOINT_ROW, "checkpoint_registered": True,
+    },
     "PosesOut": {
         "rig": _RIG, "checkpoint": _CHECKPOINT, "view": "rig", "joints": ["nose", "left_eye"],
         "frames": [
@@ -94,7 +98,7 @@ SCHEMAS: dict[str, Any] = {
     },
     "RigServing": {
         "rig": _RIG, "checkpoint": _CHECKPOINT, "requests": 120, "frames": 960, "reprojection_px": 3.4,
-        "last_request_at": _ENDED, "drift": None,
+        "views_used": 3.6, "last_request_at": _ENDED, "drift": None,
     },
     "Worker": {
         "id": "render03:4711", "alive": True, "host": "render03", "pid": 4711, "version": "0.1.0", "device": "cpu",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.client.calls import Calls
+from app.poses.rig_serving import RigServing
 from app.rigs.schemas import RigOut
 
 
@@ -25,6 +26,10 @@ class Rigs(Calls):
     def update_rig(self, rig_id: str, **changes: Any) -> RigOut:
         """Change what describes a rig: ``name``, ``notes``, ``tags`` and its retention."""
         return self._ask(RigOut, "PATCH", f"/v1/rigs/{rig_id}", json=changes)
+
+    def serving(self, rig_id: str) -> RigServing:
+        """How a rig is served of late, and whether its cameras seem to have moved."""
+        return self._ask(RigServing, "GET", f"/v1/rigs/{rig_id}/serving")
 
     def archive_rig(self, rig_id: str) -> None:
         """Archive a rig: it is kept, but serves no longer."""

@@ -155,6 +155,23 @@ def test_checkpoints(shell: Shell, rig: str, world: World, tmp_path: Path) -> No
     assert "deleted" in shell.says("checkpoints", "list", rig)
 
 
+def test_bundles(shell: Shell, rig: str, world: World, tmp_path: Path) -> None:
+    checkpoint = store(shell.service, rig, checkpoint_of(world.rig), activate=False)
+    bundle = str(tmp_path / "stage.rigfuse.safetensors")
+    assert shell.says("bundle", "export", checkpoint, bundle) == bundle
+    told = json.loads(shell.says("bundle", "inspect", bundle))
+    assert told["key"] == shell.says("bundle", "key")
+    assert told["rig"]["cameras"] == [camera.id for camera in world.rig.cameras]
+    taken = shell.tells("bundle", "import", bundle, "--rig", rig, "--activate")
+    assert (taken["rig"], taken["rig_registered"], taken["checkpoint"]["active"]) == (rig, False, True)
+    cut = tmp_path / "cut"
+    cut.write_bytes(Path(bundle).read_bytes()[:-1])
+    for command in (("inspect", str(cut)), ("import", str(cut))):
+        refused = shell.run("bundle", *command)
+        assert refused.status == 1
+        assert "signed" in refused.stderr
+
+
 def test_poses(shell: Shell, files: Path, rig: str) -> None:
     sent = ("--heatmaps", str(files / "heatmaps.npz"), "--checkpoint", "none")
     assert json.loads(shell.says("poses", rig, *sent))["checkpoint"] == "none"
