@@ -35,7 +35,7 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
         if _is_huge(scope):
-            detail = f"The request has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them."
+            detail = f"The request has more than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES:,} bytes of them and path."
             await problem_response(431, "headers_too_large", detail)(scope, receive, send)
             return
         limit = self._limit(scope)
@@ -103,7 +103,8 @@ class _Body:
 
 def _is_huge(scope: Scope) -> bool:
     headers = scope["headers"]
-    return len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES
+    size = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers)
+    return len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES
 
 
 def _too_large(limit: int) -> str:
