@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.access.principal import Scope, acting
+from app.access.tenancy import studio_of_new
 from app.errors import Forbidden
 from app.rigs import repository
 from app.rigs.cache import RigCache
@@ -24,7 +25,7 @@ def register(session: Session, sent: RigIn) -> RigRow:
     rig = build(sent)
     row = RigRow(
         id=new_id("rig"),
-        studio=_studio(session, sent.studio),
+        studio=studio_of_new(session, sent.studio),
         name=sent.name,
         notes=sent.notes,
         tags=_unique(sent.tags),
@@ -118,14 +119,6 @@ def _describe(row: RigRow, rig: Rig, is_adapting: bool) -> RigOut:
             "archived_at": row.archived_at,
         }
     )
-
-
-def _studio(session: Session, asked: str) -> str:
-    """The caller's own studio; a caller of none may name one."""
-    own = acting(session).studio
-    if own and asked not in {"", own}:
-        raise Forbidden(f"Your key belongs to the studio {own!r}, and so do the rigs it registers.", at="studio")
-    return own or asked
 
 
 def _unique(tags: Sequence[str]) -> list[str]:
