@@ -1,8 +1,9 @@
 """What earns promotion: evidence, on frames held out, against all that a studio could do instead.
 
-A checkpoint serves only where it is shown to be better than what would serve without it, and ranks above every other
-rival in the mean: the higher JDR, at the same JDR the lower reprojection error. The reason is told in words; where the
-frames are too few to tell, so is what more labels would help. docs/science.md has what this rule was measured to do.
+The higher JDR wins, at the same JDR the lower reprojection error. A checkpoint serves only where it is shown to win
+against what would serve without it, and wins against every other rival with a chance of four in five. The reason is
+told in words; where the frames are too few to tell, so is what more labels would help. docs/science.md has what other
+rules were measured to get wrong.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ from models.intervals import Draws, Interval
 ALIKE = 0.01  # of JDR: less is nothing that a person would notice
 _MAX_LABEL_ERROR_PX = 1.5  # of the median label, in heatmap pixels: several times what an annotator is off by
 _MAX_TURN_DEGREES = 10.0
-_NOTHING_PX = 1e-6  # rounding
+_NOTHING = 1e-6  # rounding
+_LIKELY = 0.8
 _MIN_AGREEMENT = 0.5
 _MOST_FRAMES = 1000  # more labels than this are not asked for
 RIVALS = {
@@ -56,8 +58,16 @@ class Evidence:
     @property
     def ranks_above(self) -> bool:
         """Whether the checkpoint finds more joints in the mean, or as many and its joints in space fit better."""
-        gain = round(self.jdr.value, 6) if np.isfinite(self.jdr.value) else 0.0
-        return gain > 0 or (gain == 0 and self.reprojection_px.value > _NOTHING_PX)
+        gain = self.jdr.value if np.isfinite(self.jdr.value) else 0.0
+        return gain > _NOTHING or (gain >= -_NOTHING and self.reprojection_px.value > _NOTHING)
+
+    @property
+    def earns(self) -> bool:
+        """Whether the checkpoint may serve as far as this rival goes; more is asked where it takes a rival's place."""
+        if not self.ranks_above:
+            return False
+        lead = self.jdr if abs(self.jdr.value) > _NOTHING else self.reprojection_px
+        return self.verdict == "better" or (self.rival not in _SERVING and lead.chance >= _LIKELY)
 
     @property
     def verdict(self) -> str:
@@ -66,9 +76,9 @@ class Evidence:
         Else ``unclear``. Where JDR decides nothing, the reprojection error does.
         """
         for gain in (self.jdr, self.reprojection_px):
-            if gain.low > _NOTHING_PX and self.jdr.value > -1e-6:
+            if gain.low > _NOTHING and self.jdr.value > -_NOTHING:
                 return "better"
-            if gain.high < -_NOTHING_PX and self.jdr.value < 1e-6:
+            if gain.high < -_NOTHING and self.jdr.value < _NOTHING:
                 return "worse"
         return "alike" if self.jdr.low > -ALIKE and self.jdr.high < ALIKE else "unclear"
 
@@ -81,7 +91,7 @@ class Evidence:
         ):  # fmt: skip
             told[f"{name}_gain"] = rounded(gain.value, digits)
             told["interval" if name == "jdr" else f"{name}_interval"] = bounds(gain, digits)
-        return {**told, "verdict": self.verdict}
+        return {**told, "chance_ahead": rounded(self.jdr.chance, 3), "verdict": self.verdict}
 
 
 def bounds(interval: Interval, digits: int = 4) -> list[float] | None:
@@ -121,8 +131,10 @@ def _defeat(report: Mapping[str, Any], row: Evidence) -> str | None:
     if not row.ranks_above:
         told = f"on held-out frames its {fused} does not beat {rival} with {other}."
         return told + (_doubt(row) if row.verdict == "unclear" else "") + _favour(report, row)
-    if row.rival in _SERVING and row.verdict != "better":
-        told = f"on held-out frames its {fused} is ahead of {rival} with {other}, but by no more than chance explains."
+    if not row.earns:
+        told = (
+            f"on held-out frames its {fused} is ahead of {rival} with {other}, but by no more than chance may explain."
+        )
         return told + _doubt(row) + _favour(report, row)
     return None
 

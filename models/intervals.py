@@ -20,11 +20,15 @@ MIN_BLOCKS = 2
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the interval that holds the true value with the level's probability; infinite where unknown."""
+    """An estimate and the interval that holds the true value with the level's probability; infinite where unknown.
+
+    ``chance`` is how likely the true value is above zero.
+    """
 
     value: float
     low: float
     high: float
+    chance: float = 0.5
 
     @property
     def half(self) -> float:
@@ -65,9 +69,11 @@ class Draws:
         means = (self.weights @ total)[below > 0] / below[below > 0]
         if self.blocks < MIN_BLOCKS or len(means) < 2:
             return Interval(value, -np.inf, np.inf)
-        few = np.sqrt(self.blocks / (self.blocks - 1))
-        reach = float(student.ppf((1 + level) / 2, self.blocks - 1) * few * means.std())
-        return Interval(value, value - reach, value + reach)
+        freedom = self.blocks - 1
+        error = float(np.sqrt(self.blocks / freedom) * means.std())
+        reach = error * float(student.ppf((1 + level) / 2, freedom))
+        chance = float(student.cdf(value / error, freedom)) if error > 0 else (1 + np.sign(value)) / 2
+        return Interval(value, value - reach, value + reach, float(chance))
 
 
 def block_length(frames: int) -> int:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from models.evaluation import Measures
 from models.gate import Evidence, verdict
@@ -11,7 +12,10 @@ SURE, CHANCE = 0.01, 0.2  # half widths of intervals
 
 def evidence(rival, gain, reach=SURE, px=(0.0, 1.0), frames=12):
     """A lead of ``gain`` in JDR, and of ``px`` in reprojection error, each with half its interval's width."""
-    jdr, error = (Interval(value, value - half, value + half) for value, half in ((gain, reach), px))
+    jdr, error = (
+        Interval(value, value - half, value + half, float(norm.cdf(2 * value / half)) if half else 0.5)
+        for value, half in ((gain, reach), px)
+    )
     return Evidence(rival, frames, jdr, UNKNOWN, error, UNKNOWN)
 
 
@@ -58,10 +62,13 @@ def test_what_serves_is_replaced_only_by_what_is_shown_to_be_better(rival):
     assert decided(*others, evidence(rival, 0.05), more=incumbent)[0]
 
 
-def test_a_lead_within_chance_over_what_does_not_serve_is_told_and_does_no_harm():
-    promoted, reason = decided(*GOOD[:2], evidence("robust_triangulation", 0.01, CHANCE))
+def test_a_lead_over_what_does_not_serve_need_only_be_likely():
+    promoted, reason = decided(*GOOD[:2], evidence("robust_triangulation", 0.1, CHANCE))
     assert promoted
     assert "Its lead over robust triangulation may be chance." in reason
+    promoted, reason = decided(*GOOD[:2], evidence("robust_triangulation", 0.01, CHANCE))
+    assert not promoted
+    assert "is ahead of robust triangulation" in reason
 
 
 def test_at_the_same_jdr_the_reprojection_error_decides():
