@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from anyio import to_thread
 from fastapi import Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import HTTPConnection
 
 from app.access.guard import Guard
@@ -82,6 +83,17 @@ async def check_again(connection: HTTPConnection) -> None:
     if principal is None:
         raise Unauthorized("The key is no longer valid.", at="header.authorization")
     _check_scope(connection, principal)
+
+
+async def is_still_good(connection: HTTPConnection) -> bool:
+    """Whether the key of a long-lived connection is; where the database is away, it counts as good for now."""
+    try:
+        await check_again(connection)
+    except (Unauthorized, Forbidden):
+        return False
+    except SQLAlchemyError:
+        return True
+    return True
 
 
 def caller(connection: HTTPConnection) -> Principal:

@@ -5,7 +5,7 @@ Every event has its row's number as id, so that a client that lost the connectio
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -19,6 +19,7 @@ from app.tables import AdaptationEventRow, AdaptationRow
 POLL_S = 0.3
 RECONNECT_MS = 1000
 KEEP_ALIVE_S = 15.0
+ASK_AGAIN_S = 3.0
 _BATCH = 500
 
 
@@ -28,14 +29,21 @@ class _News:
     finished: bool
 
 
-async def stream(database: Database, adaptation_id: str, after: int, draining: Draining) -> AsyncIterator[str]:
+async def stream(
+    database: Database, adaptation_id: str, after: int, draining: Draining, still_allowed: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str]:
     """The events after the one numbered ``after``, as they come; ends after the last one of a finished adaptation.
 
     It ends too when this process is about to: the client comes again, and another process goes on where this one ended.
+    And it ends within seconds when the client is ``still_allowed`` no longer.
     """
-    spoken = time.monotonic()
+    spoken = asked = time.monotonic()
     preface = f"retry: {RECONNECT_MS}\n"  # with the first event: how soon a client that lost us is to come again
     while True:
+        if time.monotonic() - asked > ASK_AGAIN_S:
+            asked = time.monotonic()
+            if not await still_allowed():
+                return
         news = await run_in_threadpool(_read, database, adaptation_id, after)
         for event in news.events:
             after = event.id

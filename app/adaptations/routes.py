@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response, status
+from fastapi import APIRouter, Header, Query, Request, Response, status
 from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app import auth
 from app.adaptations import events, service
 from app.adaptations.attempts import History, histories
 from app.adaptations.schemas import Adaptation, AdaptationRequest
@@ -120,6 +121,7 @@ def follow_adaptation(
     adaptation_id: Id,
     database: DatabaseDep,
     draining: DrainingDep,
+    request: Request,
     last_event_id: Annotated[str | None, Header(description="go on after this event")] = None,
 ) -> Response:
     """Follow an adaptation as server-sent events; the stream ends when the adaptation has."""
@@ -130,7 +132,7 @@ def follow_adaptation(
         # 204 tells a browser's EventSource to stop connecting again.
         return Response(status_code=status.HTTP_204_NO_CONTENT)
     return StreamingResponse(
-        events.stream(database, adaptation_id, after, draining),
+        events.stream(database, adaptation_id, after, draining, lambda: auth.is_still_good(request)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

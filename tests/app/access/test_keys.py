@@ -5,13 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from job_rows import add_job
 from keyholders import ROOT_KEY, holder, make_key, new_holder, used
 from running import Service, serving
 from sqlalchemy import text
 
 from app.access.keyring import REMEMBERED_S
 from app.access.keys import HINT_LENGTH
+from app.adaptations.events import ASK_AGAIN_S
 from app.tables import ApiKeyRow, utc_now
+from models.worlds import World
 
 
 def test_a_key_is_shown_once_and_stored_as_a_hash(service: Service) -> None:
@@ -56,6 +59,18 @@ def test_a_key_revoked_by_another_process_is_noticed_within_seconds(service: Ser
             service.client.delete(f"/v1/keys/{made['id']}")
             time.sleep(REMEMBERED_S + 0.1)
             assert client.get("/v1/rigs").status_code == 401
+
+
+def test_a_stream_ends_when_its_key_does(service: Service, world: World) -> None:
+    rig = service.register(world)
+    job = add_job(service.app.state.db, rig, state="running")
+    made = make_key(service)
+    with holder(service, made["key"]) as client, client.stream("GET", f"/v1/adaptations/{job}/events") as stream:
+        assert stream.status_code == 200
+        service.client.delete(f"/v1/keys/{made['id']}")
+        began = time.monotonic()
+        assert list(stream.iter_lines()) == []
+    assert time.monotonic() - began < ASK_AGAIN_S + 2
 
 
 def test_a_key_expires_also_while_it_is_remembered(service: Service) -> None:
