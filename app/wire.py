@@ -15,9 +15,10 @@ def _number(value: Any) -> Any:
     return value
 
 
+NoText = BeforeValidator(_number)
+"""Stands last in a number's annotation, or else pydantic leaves the bounds out of the description."""
 # Far beyond any rig, near enough that no product of two overflows.
-Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9), BeforeValidator(_number)]
-Whole = Annotated[int, BeforeValidator(_number)]
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9), NoText]
 
 
 def printable(text: str) -> str:

@@ -7,9 +7,10 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.access.principal import Scope
 from app.tables import ApiKeyRow, AuditRow, KeyUsageRow, utc_now
-from app.wire import Name, Studio, Time, Whole
+from app.wire import Name, NoText, Studio, Time
 
 MOST = 2_000_000_000
+Count = Annotated[int, Field(ge=1, le=MOST), NoText]
 
 
 def _ahead(moment: datetime) -> datetime:
@@ -33,9 +34,11 @@ class KeyIn(BaseModel):
     )
     studio: Studio = Field(default="", description="whose rigs it sees; empty: all, or those of the key that asks")
     expires_at: Annotated[AwareDatetime, AfterValidator(_ahead)] | None = None
-    requests_per_minute: Whole | None = Field(default=None, ge=1, le=MOST)
-    frames_per_day: Whole | None = Field(default=None, ge=1, le=MOST, description="frames of pose requests, by UTC day")
-    stored_bytes: Whole | None = Field(default=None, ge=1, le=1 << 53, description="of all captures of its studio")
+    requests_per_minute: Count | None = None
+    frames_per_day: Count | None = Field(default=None, description="frames of pose requests, by UTC day")
+    stored_bytes: Annotated[int, Field(ge=1, le=1 << 53), NoText] | None = Field(
+        default=None, description="of all captures of its studio"
+    )
 
 
 class Key(BaseModel):

@@ -1,6 +1,6 @@
 """What goes over the wire for adaptations."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,7 +8,7 @@ from app.adaptations.attempts import Attempt, History, Outcome
 from app.adaptations.states import State
 from app.queue import Priority
 from app.tables import AdaptationRow
-from app.wire import Time, Whole
+from app.wire import NoText, Time
 from models.methods import DEFAULT_METHOD, METHODS, described
 
 _METHODS, _OPTIONS = described()
@@ -27,7 +27,9 @@ class AdaptationRequest(BaseModel):
         description=f"how to adapt\n\n{_METHODS}",
         json_schema_extra={"enum": [*METHODS]},  # refused by the table of methods, in its words
     )
-    seed: Whole = Field(default=0, ge=0, lt=2**32, description="the same seed gives the same checkpoint")
+    seed: Annotated[int, Field(ge=0, lt=2**32), NoText] = Field(
+        default=0, description="the same seed gives the same checkpoint"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description=f"options of the method\n\n{_OPTIONS}")
     priority: Priority = Field(default=Priority.INTERACTIVE, description=_PRIORITY)
 

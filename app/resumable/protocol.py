@@ -29,7 +29,7 @@ TUS_PARAMETER: dict[str, Any] = {
             "in": "header",
             "required": True,
             "description": "the version of the protocol that the client speaks",
-            "schema": {"type": "string", "const": VERSION},
+            "schema": {"type": "string", "enum": [VERSION]},
         }
     ]
 }

@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.wire import Name, Notes, Number, Studio, Tag, Time, Whole
+from app.wire import Name, Notes, NoText, Number, Studio, Tag, Time
 from models.skeletons import SKELETONS
 
 Vector3 = Annotated[list[Number], Field(min_length=3, max_length=3)]
 Matrix3 = Annotated[list[Vector3], Field(min_length=3, max_length=3)]
+Pixels = Annotated[int, Field(ge=1, le=65_535), NoText]
 CameraId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^/\\:\x00-\x1f\x7f]+$")]
 RigStatus = Literal["registered", "adapting", "adapted", "archived"]
 _ANSWERED = (
@@ -34,8 +35,8 @@ class Calibration(BaseModel):
     """One calibrated camera; `x_cam = R·X + t`, OpenCV's axes."""
 
     id: CameraId
-    width: Whole = Field(ge=1, le=65_535)
-    height: Whole = Field(ge=1, le=65_535)
+    width: Pixels
+    height: Pixels
     K: Matrix3
     dist: list[Number] = Field(default=[], max_length=14, description="5 or 8 coefficients; 4 for fisheye")
     model: Literal["opencv", "fisheye"] = "opencv"
@@ -92,11 +93,11 @@ class RigPatch(BaseModel):
     name: Name | None = None
     notes: Notes | None = None
     tags: list[Tag] | None = Field(default=None, max_length=32)
-    capture_retention_days: Whole | None = Field(
-        default=None, ge=0, le=36_500, description="captures are purged so long after their last use; 0 is never"
+    capture_retention_days: Annotated[int, Field(ge=0, le=36_500), NoText] | None = Field(
+        default=None, description="captures are purged so long after their last use; 0 is never"
     )
-    checkpoints_kept: Whole | None = Field(
-        default=None, ge=0, le=10_000, description="the newest checkpoints that are kept; 0 is all of them"
+    checkpoints_kept: Annotated[int, Field(ge=0, le=10_000), NoText] | None = Field(
+        default=None, description="the newest checkpoints that are kept; 0 is all of them"
     )
 
 
