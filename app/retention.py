@@ -15,6 +15,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.access.principal import SYSTEM
+from app.adaptations.states import FINISHED
 from app.artifacts import Artifacts
 from app.captures import purging as captures
 from app.checkpoints import purging as checkpoints
@@ -22,7 +23,7 @@ from app.db import Database
 from app.errors import Conflict
 from app.keeping import let_go, named
 from app.settings import Settings
-from app.tables import AdaptationRow, CaptureRow, CheckpointRow, RigRow, utc_now
+from app.tables import AdaptationPartRow, AdaptationRow, CaptureRow, CheckpointRow, RigRow, utc_now
 from app.uploads import forget_abandoned
 
 log = structlog.get_logger(__name__)
@@ -120,14 +121,14 @@ def _purge_checkpoints(database: Database, artifacts: Artifacts, settings: Setti
 
 
 def _remove_unnamed(database: Database, artifacts: Artifacts) -> int:
-    """Remove what only purged rows name, at once, and what no row names, once it is old."""
+    """Remove what only purged rows or parts of finished adaptations name, at once, and what no row names, once old."""
     long_ago, count = utc_now() - ABANDONED_AFTER, 0
     for batch in _batches(artifacts.list()):
         with database.read_session() as session:
             live = named(session, [stored.sha256 for stored in batch])
             dead = [stored for stored in batch if stored.sha256 not in live]
-            purged = _purged(session, [stored.sha256 for stored in dead])
-        gone = [stored.sha256 for stored in dead if stored.sha256 in purged or stored.written_at < long_ago]
+            over = _done_with(session, [stored.sha256 for stored in dead])
+        gone = [stored.sha256 for stored in dead if stored.sha256 in over or stored.written_at < long_ago]
         count += len(let_go(database, artifacts, gone))
     return count
 
@@ -142,14 +143,14 @@ def _forget_copies(database: Database, artifacts: Artifacts) -> None:
                 artifacts.forget_copy(sha256)
 
 
-def _purged(session: Session, digests: Iterable[str]) -> frozenset[str]:
+def _done_with(session: Session, digests: Iterable[str]) -> frozenset[str]:
     wanted = list(digests)
     columns = (CaptureRow.labels_sha256, CaptureRow.source_sha256, CheckpointRow.artifact_sha256)
-    return frozenset(
-        sha256
-        for column in columns
-        for sha256 in session.scalars(select(column).where(column.class_.purged_at.is_not(None), column.in_(wanted)))
-    )
+    purged = (select(column).where(column.class_.purged_at.is_not(None), column.in_(wanted)) for column in columns)
+    part = AdaptationPartRow.artifact_sha256
+    job = (AdaptationRow, AdaptationRow.id == AdaptationPartRow.adaptation_id)
+    left = select(part).join(*job).where(AdaptationRow.state.in_(FINISHED), part.in_(wanted))
+    return frozenset(sha256 for query in (*purged, left) for sha256 in session.scalars(query) if sha256)
 
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:

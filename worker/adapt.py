@@ -4,14 +4,16 @@ A message wakes a worker for the most urgent job, whichever it names: so an inte
 however many messages were sent before its own, and one whose message was lost runs at the next occasion.
 """
 
+import contextlib
 from collections.abc import Mapping
 
 import structlog
 
-from app.adaptations import finish, leases
+from app.adaptations import finish, leases, parts
 from app.adaptations.finish import Result
 from app.adaptations.leases import Claim
-from app.keeping import keep
+from app.errors import ServiceUnavailable
+from app.keeping import keep, let_go
 from models.checkpoint import Checkpoint
 from models.fanout import Needed
 from worker.attempt import Attempt
@@ -97,6 +99,9 @@ def _record(context: WorkerContext, attempt: Attempt, checkpoint: Checkpoint, in
         compared_with=incumbent.id,
     )
     with context.db.session() as session:
+        pieces = parts.artifacts(session, [attempt.claim.adaptation_id])
         checkpoint_id = finish.succeed(session, attempt.claim, result)
         keep(session, context.artifacts, {sha256: lambda: context.artifacts.put_bytes(data)})
-        return checkpoint_id
+    with contextlib.suppress(ServiceUnavailable):  # then they go with the next housekeeping
+        let_go(context.db, context.artifacts, pieces)
+    return checkpoint_id

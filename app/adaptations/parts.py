@@ -4,7 +4,7 @@ While its parts are worked on, an adaptation runs though no process does: the le
 part holds a lease on that, and renews both. Whoever finds all parts done may take the adaptation up, and one does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -153,6 +153,12 @@ def results(session: Session, adaptation_id: str, made_by: str) -> dict[str, str
         for row in rows
         if row.state == DONE and row.artifact_sha256 and row.work.get("made_by") == made_by
     }
+
+
+def artifacts(session: Session, adaptation_ids: Iterable[str]) -> frozenset[str]:
+    """The artifacts of all pieces of these adaptations."""
+    query = select(AdaptationPartRow.artifact_sha256).where(AdaptationPartRow.adaptation_id.in_(list(adaptation_ids)))
+    return frozenset(sha256 for sha256 in session.scalars(query) if sha256)
 
 
 def forget(session: Session, adaptation_id: str) -> None:

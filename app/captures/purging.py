@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import audit
+from app.adaptations import parts
 from app.adaptations.states import State, move
 from app.artifacts import Artifacts
 from app.captures.repository import capture_not_found
@@ -51,8 +52,13 @@ def purge(session: Session, capture_id: str, reason: Reason) -> CaptureRow:
 
 
 def erase(database: Database, artifacts: Artifacts, rows: Iterable[CaptureRow]) -> None:
-    """Delete the bytes of purged captures that no other live row names."""
-    let_go(database, artifacts, {sha256 for row in rows for sha256 in (row.labels_sha256, row.source_sha256)})
+    """Delete the bytes of purged captures that no other live row names, and what unfinished adaptations made of them."""
+    captures = list(rows)
+    digests = {sha256 for row in captures for sha256 in (row.labels_sha256, row.source_sha256)}
+    with database.read_session() as session:
+        used = select(AdaptationRow.id).where(AdaptationRow.capture_id.in_([row.id for row in captures]))
+        digests |= parts.artifacts(session, session.scalars(used))
+    let_go(database, artifacts, digests)
 
 
 def _end_waiting(session: Session, row: CaptureRow) -> None:

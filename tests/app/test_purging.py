@@ -11,7 +11,7 @@ from sqlalchemy import select
 from stored import checkpoint_of, store
 
 from app.adaptations.states import State
-from app.tables import AuditRow, CaptureRow
+from app.tables import AdaptationPartRow, AuditRow, CaptureRow
 from models.worlds import World
 
 
@@ -60,11 +60,15 @@ def test_a_purged_capture_is_gone_and_remembered(service: Service, rig: str) -> 
     names = digests(service, sealed["id"])
     assert held(service, sealed["id"]) == names
     waiting = add_job(service.app.state.db, rig, sealed["id"])
+    heatmaps = service.app.state.artifacts.put_bytes(b"made of the frames")
+    with service.app.state.db.session() as session:
+        session.add(AdaptationPartRow(adaptation_id=waiting, number=0, work={}, artifact_sha256=heatmaps))
     answer = service.client.delete(f"/v1/captures/{sealed['id']}")
     assert answer.status_code == 200
     assert answer.json() == {**sealed, "purged_at": answer.json()["purged_at"]}
     assert answer.json()["purged_at"] is not None
     assert held(service, sealed["id"]) == set()
+    assert not service.app.state.artifacts.holds(heatmaps)
     assert not any(path.name in names for path in service.app.state.artifacts.root.rglob("*"))
     assert service.client.delete(f"/v1/captures/{sealed['id']}").json() == answer.json()
     assert audit(service, sealed["id"]) == [("capture.purged", "request")]

@@ -137,13 +137,13 @@ def test_what_nobody_names_goes_once_it_is_old(deployment: Deployment) -> None:
     rig = add_rig(deployment.database)
     capture = deployment.capture(rig, b"named", 0 * DAY)
     young, old = deployment.put(b"young"), deployment.put(b"old")
-    part, done = deployment.put(b"part"), deployment.put(b"part of what is done")
-    for number, (name, state) in enumerate(((part, State.RUNNING), (done, State.SUCCEEDED))):
+    part, done = deployment.put(b"part"), deployment.put(b"part of what is over")
+    for number, (name, state) in enumerate(((part, State.RUNNING), (done, State.CANCELLED))):
         job = add_job(deployment.database, rig, capture, state=state)
         with deployment.database.session() as session:
             session.add(AdaptationPartRow(adaptation_id=job, number=number, work={}, artifact_sha256=name))
     for stored in list(deployment.artifacts.list()):
-        if stored.sha256 != young:
+        if stored.sha256 not in {young, done}:
             make_old(deployment.artifacts.path(stored.sha256))
     leftovers = [deployment.artifacts.root / "incoming" / "tmpold", deployment.settings.uploads_dir / "tmpold"]
     leftovers[1].mkdir(parents=True)
