@@ -132,7 +132,7 @@ def served_meanwhile(server: Server) -> Iterator[None]:
             done = True
         good.result()
     assert asked >= 3
-    assert slowest < 1.0
+    assert slowest < 2.0
 
 
 def head(method: str, path: str, *lines: str, key: str = SECRETS["key"]) -> bytes:
@@ -254,9 +254,13 @@ def dribble(connection: socket.socket, piece: bytes, seconds: float) -> bytes:
 
 
 def test_a_head_that_dribbles_is_cut_off(server: Server) -> None:
-    for opening, piece in ((b"GET /v1/rigs HTTP/1.1\r\nX: ", b"y"), (b"", b""), (b"POST", b" ")):
-        with served_meanwhile(server), closing(server.raw(opening)) as connection:
-            dribble(connection, piece, PATIENCE_S + 1.5)
+    def try_it(opening: bytes, piece: bytes) -> bytes:
+        with closing(server.raw(opening)) as connection:
+            return dribble(connection, piece, PATIENCE_S + 2)
+
+    openings, pieces = (b"GET /v1/rigs HTTP/1.1\r\nX: ", b"", b"POST"), (b"y", b"", b" ")
+    with served_meanwhile(server), ThreadPoolExecutor(3) as threads:
+        assert set(threads.map(try_it, openings, pieces)) == {b""}
 
 
 def test_a_body_that_stops_or_dribbles_is_refused(server: Server, world: World) -> None:
@@ -267,12 +271,16 @@ def test_a_body_that_stops_or_dribbles_is_refused(server: Server, world: World) 
         head("POST", f"/v1/rigs/{rig}/captures", MULTIPART, "Transfer-Encoding: chunked") + b"1000\r\n" + OPENING,
         head("POST", "/v1/rigs", "Content-Type: application/json", "Content-Length: 1000") + b"{",
     ]
-    for request in requests:
-        for piece in (b"", b"y"):
-            with served_meanwhile(server), closing(server.raw(request)) as connection:
-                answer = dribble(connection, piece, 3 * PATIENCE_S + 1.5)
-            assert answer.startswith(b"HTTP/1.1 408"), answer[:300]
-            assert b'"code":"request_timeout"' in answer
+
+    def try_it(request: bytes, piece: bytes) -> bytes:
+        with closing(server.raw(request)) as connection:
+            return dribble(connection, piece, 3 * PATIENCE_S + 2)
+
+    with served_meanwhile(server), ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(try_it, requests * 2, [b""] * 3 + [b"y"] * 3))
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 408"), answer[:300]
+        assert b'"code":"request_timeout"' in answer
     with server.client() as client:
         assert client.get(f"/v1/rigs/{rig}/captures").json()["items"] == []
     assert not list((server.log.parent / "data" / "uploads").glob("*/heatmaps"))
