@@ -15,6 +15,10 @@ from app.auth import scope_of
 from app.openapi_examples import PARAMETERS, add_examples
 from app.problems import Problem, responses
 
+_POSES = (
+    "Frames in, fused heatmaps and poses out. Live frames go over a WebSocket at `/v1/rigs/{rig_id}/live`, which "
+    "docs/live.md of the repository describes."
+)
 _TAGS = [
     {"name": "rigs", "description": "Calibrated sets of cameras."},
     {"name": "captures", "description": "Labelled frames of a rig, checked and sealed."},
@@ -22,7 +26,7 @@ _TAGS = [
     {"name": "adaptations", "description": "Jobs that turn a capture into a checkpoint."},
     {"name": "checkpoints", "description": "What adaptations made; one is active per rig."},
     {"name": "bundles", "description": "A rig and its checkpoint in one signed file."},
-    {"name": "poses", "description": "Frames in, fused heatmaps and poses out."},
+    {"name": "poses", "description": _POSES},
     {"name": "workers", "description": "The processes that run adaptations."},
     {"name": "access", "description": "Keys, and who did what."},
     {"name": "operations", "description": "Health and metrics."},
