@@ -96,6 +96,18 @@ class Deployment:
         with self._lock:
             return self.children[name].hurt(number, down_s)
 
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Iterator[bool]:
+        """A process stands still in the block; says whether it ran until then."""
+        process = self.children[name].process if self.children[name].alive else None
+        if process is not None:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield process is not None
+        finally:
+            if process is not None:
+                process.send_signal(signal.SIGCONT)
+
     def restart_database(self, down_s: float = 1.0) -> bool:
         """``pg_ctl stop -m immediate``, and a start: connections are cut, and the log is replayed."""
         return self.hurt("database", signal.SIGQUIT, down_s)

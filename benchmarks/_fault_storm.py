@@ -91,6 +91,14 @@ def stop_worker(deployment: Deployment, rng: np.random.Generator) -> str | None:
     return "SIGTERM of a worker" if deployment.hurt(name, signal.SIGTERM, 0.5) else None
 
 
+def freeze_worker(deployment: Deployment, rng: np.random.Generator) -> str | None:
+    """Stop a worker for longer than its lease lasts, and let it go on: by then another one has its job."""
+    name = str(rng.choice(deployment.workers))
+    with deployment.frozen(name) as frozen:
+        deployment.pause(float(rng.uniform(7, 12)) if frozen else 0)
+    return "a worker hangs for longer than its lease" if frozen else None
+
+
 def deliver_again(deployment: Deployment, _: np.random.Generator) -> str:
     """Send every message of every adaptation that is not over once more, and of one that is."""
     queue, engine = JobQueue(deployment.environment["RIGFUSE_BROKER_URL"]), create_engine(deployment.database_url)

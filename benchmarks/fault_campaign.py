@@ -8,6 +8,7 @@ full disk needs root, the slow disk and the clocks a C compiler.
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +16,21 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from app.adaptations.states import FINISHED
 from benchmarks._fault_deployment import Deployment
 from benchmarks._fault_machine import Unavailable, clocks, filling, jumping, slow_disk, small_disk
 from benchmarks._fault_report import report
-from benchmarks._fault_storm import Fault, Outcome, Plan, deliver_again, kill, restart_database, stop_worker, storm
+from benchmarks._fault_storm import (
+    Fault,
+    Outcome,
+    Plan,
+    deliver_again,
+    freeze_worker,
+    kill,
+    restart_database,
+    stop_worker,
+    storm,
+)
 
 RESULTS = Path(__file__).parent / "results"
 _WORKERS = ("worker1", "worker2")
@@ -29,7 +41,7 @@ _DISK_MB = 64
 @contextmanager
 def _killing(folder: Path) -> Iterator[tuple[Deployment, list[Fault]]]:
     with Deployment(folder) as deployment:
-        yield deployment, [*_KILLS, stop_worker, restart_database]
+        yield deployment, [*_KILLS, stop_worker, restart_database, freeze_worker]
 
 
 @contextmanager
@@ -57,7 +69,7 @@ def _slow_disk(folder: Path) -> Iterator[tuple[Deployment, list[Fault]]]:
 def _clocks(folder: Path) -> Iterator[tuple[Deployment, list[Fault]]]:
     names = (*_WORKERS, "api", "database")
     with Deployment(folder, alone=clocks(folder / "clocks", names)) as deployment:
-        yield deployment, [*(jumping(folder / "clocks", name) for name in names), *kill("worker")]
+        yield deployment, [*(jumping(folder / "clocks", name) for name in names), *kill("worker"), freeze_worker]
 
 
 @contextmanager
@@ -78,7 +90,13 @@ class Section:
 
 
 SECTIONS: Mapping[str, Section] = {
-    "kill": Section("kill -9 of workers, API and broker; the database restarts", _killing, 4.0, 1.0, 1.0),
+    "kill": Section(
+        "kill -9 of workers, API and broker; workers that are stopped or hang; the database restarts",
+        _killing,
+        4.0,
+        1.0,
+        1.0,
+    ),
     "database": Section("The database restarts again and again", _database, 5.0),
     "disk": Section("The disk of artifacts and uploads is full for seconds", _full_disk, 5.0),
     "slow": Section("A disk of 2 MB/s, 80 ms more for each sync; and kills", _slow_disk, 8.0, 0.2, 0.05),
@@ -97,11 +115,15 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="keep logs, database and artifacts of each section here")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))  # so that no process of a deployment is left behind
     stored = arguments.out / "fault_campaign.json"
     found = json.loads(stored.read_text()) if stored.exists() else {}
     for name in arguments.only.split(","):
         print(f"== {name}: {SECTIONS[name].title}", flush=True)
         outcome = _run(SECTIONS[name], arguments)
+        if name == "twice":
+            outcome.violations.extend(_more_attempts_than_jobs(outcome.counts))
         found[name] = {"title": SECTIONS[name].title, "seed": arguments.seed, **asdict(outcome)}
         print(json.dumps(outcome.counts, indent=1), *outcome.violations, sep="\n", flush=True)
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -109,6 +131,13 @@ def main() -> None:
         stored.write_text(json.dumps(found, indent=1) + "\n")
         (arguments.out / "fault_campaign.md").write_text(report(found))
     sys.exit(any(section["violations"] for section in found.values()))
+
+
+def _more_attempts_than_jobs(counts: Mapping[str, int]) -> list[str]:
+    """Where nothing dies, each job is worked on once, however often it is delivered."""
+    jobs = sum(counts.get(f"adaptations {state}", 0) for state in FINISHED)
+    attempts = counts["attempts"]
+    return [f"{attempts} attempts at {jobs} adaptations, though nothing died"] if attempts > jobs else []
 
 
 def _run(section: Section, arguments: argparse.Namespace) -> Outcome:
