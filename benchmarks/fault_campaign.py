@@ -91,7 +91,7 @@ class Section:
 
 SECTIONS: Mapping[str, Section] = {
     "kill": Section(
-        "kill -9 of workers, API and broker; workers that are stopped or hang; the database restarts",
+        "kill -9 of workers, API and broker; workers that hang; the database restarts",
         _killing,
         4.0,
         1.0,
