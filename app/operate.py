@@ -1,12 +1,15 @@
 """The commands of ``rigfuse`` for who operates a deployment: looking it over, its health, backup and restore."""
 # ruff: noqa: PLC0415 - a command imports what it alone needs, so that the others and --help start fast
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 PANEL = "Operate the service"
+BROKER_FILE = "broker-url"
+"""Where `rigfuse up` notes its broker's address in its data directory, for its owner's eyes."""
 health = typer.Typer(no_args_is_help=True, help="Is a process of this machine well? For health checks: exit 0 or 1.")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the backup.")]
@@ -22,12 +25,15 @@ def install(app: typer.Typer) -> None:
 
 def doctor(
     *,
+    data_dir: Annotated[Path | None, typer.Option(help="Look over the `rigfuse up` of this directory.")] = None,
     url: Annotated[str | None, typer.Option(envvar="RIGFUSE_URL", help="Where the API should answer.")] = None,
     api_key: Annotated[str | None, typer.Option(envvar="RIGFUSE_API_KEY", help="Key for the API.")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Verify the bytes of every artifact.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a program to read.")] = False,
 ) -> None:
     """Look over the deployment that the RIGFUSE_… environment describes, and say what is wrong and what to do.
+
+    With `--data-dir`, the service that `rigfuse up` runs there.
 
     The exit status is 0 where it works and 1 where something does not.
     """
@@ -40,12 +46,23 @@ def doctor(
 
     logging.disable(logging.CRITICAL)  # the table tells it
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if data_dir is not None:
+        os.environ |= _embedded(data_dir)
     findings = list(examine.examine(deep=deep, url=url, api_key=api_key))
     if as_json:
         typer.echo(examine.as_json(findings))
     else:
         examine.show(findings, Console())
     raise typer.Exit(0 if examine.healthy(findings) else 1)
+
+
+def _embedded(data_dir: Path) -> dict[str, str]:
+    """What `rigfuse up` gives its processes."""
+    given = {"RIGFUSE_ENVIRONMENT": "embedded", "RIGFUSE_DATA_DIR": str(data_dir)}
+    noted = data_dir / BROKER_FILE
+    if "RIGFUSE_BROKER_URL" not in os.environ and noted.is_file():
+        given["RIGFUSE_BROKER_URL"] = noted.read_text()
+    return given
 
 
 @health.command("api")

@@ -25,6 +25,7 @@ from app.artifact_stores import open_artifacts
 from app.artifacts import ArtifactStore
 from app.db import Database
 from app.doors import one_sentence
+from app.operate import BROKER_FILE
 from app.processes import python_module
 from app.queue import JobQueue
 from app.settings import Settings
@@ -85,6 +86,7 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
     if "broker_url" not in settings.model_fields_set:
         broker = EmbeddedBroker.choose()
         environment["RIGFUSE_BROKER_URL"] = broker.url
+        _write_private(data_dir / BROKER_FILE, broker.url)
         _begin(children, _broker(broker, data_dir, environment))
     _await_broker(children, environment["RIGFUSE_BROKER_URL"])
     _forget_half_done(settings)
@@ -98,6 +100,13 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
         for child in children:
             child.look_after()
         time.sleep(_LOOK_EVERY_S)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """For `rigfuse doctor --data-dir`, and nobody else."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+        handle.write(text)
 
 
 def _forget_half_done(settings: Settings) -> None:

@@ -127,5 +127,7 @@ def test_every_metric_of_the_alerts_exists(database: Database, tmp_path: Path) -
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
-def test_prometheus_takes_the_rules() -> None:
-    subprocess.run(["promtool", "check", "rules", str(RULES)], check=True, capture_output=True)
+def test_prometheus_takes_the_rules_and_alerts_when_it_should() -> None:
+    subprocess.run(["promtool", "check", "rules", RULES], check=True, capture_output=True)
+    cases = Path(__file__).with_name("alerts_test.yml")
+    subprocess.run(["promtool", "test", "rules", cases], check=True, capture_output=True)
