@@ -16,7 +16,7 @@ from app.processes import usable_cores
 from app.redaction import conceal
 from app.settings import Settings
 from models.errors import DeviceUnavailable
-from worker.celery_app import create_celery
+from worker.celery_app import create_worker
 from worker.context import WorkerContext
 
 log = structlog.get_logger()
@@ -26,16 +26,7 @@ def main() -> None:
     """Run until SIGTERM, which gives the running adaptation back."""
     with one_sentence():
         context = _prepare(Settings())
-    celery = create_celery(context)
-    worker = celery.Worker(
-        pool="solo",
-        concurrency=1,
-        loglevel="INFO",
-        quiet=True,  # no banner in the log
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-    )
+        worker = create_worker(context)
     try:
         worker.start()
     finally:

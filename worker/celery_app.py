@@ -5,9 +5,12 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.apps import worker as celery_worker
+from celery.concurrency import get_implementation
+from celery.concurrency.solo import TaskPool as SoloPool
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 
 from app.chords import RESULTS_KEPT_S, chord_counter
+from app.errors import MisconfiguredService
 from app.queue import GATHER, PART, QUEUE, TASK, VISIBILITY_TIMEOUT_S, task_queues
 from worker.adapt import gather, run_next
 from worker.context import WorkerContext
@@ -60,6 +63,26 @@ def create_celery(context: WorkerContext) -> Celery:
 
     _connect_signals(context)
     return celery
+
+
+def create_worker(context: WorkerContext, pool: str = "solo") -> Any:
+    """The worker of this process; raises MisconfiguredService where it would fork after CUDA has begun here."""
+    chosen = get_implementation(pool)
+    if context.settings.device == "cuda" and not issubclass(chosen, SoloPool):
+        raise MisconfiguredService(
+            f"A worker on cuda runs in the solo pool, not in {chosen.__module__}: CUDA does not survive a fork. Start "
+            "more workers instead.",
+            at="RIGFUSE_DEVICE",
+        )
+    return create_celery(context).Worker(
+        pool=chosen,
+        concurrency=1,
+        loglevel="INFO",
+        quiet=True,  # no banner in the log
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
 
 
 def _connect_signals(context: WorkerContext) -> None:

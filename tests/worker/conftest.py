@@ -1,7 +1,10 @@
 """A worker's surroundings: database, broker, artifacts, and a small capture to adapt to."""
 
 import io
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,10 @@ from app.artifacts import Artifacts
 from app.captures.contents import Labels
 from app.db import Database
 from app.settings import Settings
+from app.tables import WorkerRow
 from models.adaptation import adapt
 from models.checkpoint import Checkpoint
+from models.fanout import Arrays, Spread
 from models.geometry import view_to_image
 from models.worlds import World, make_world, random_rig
 from worker.context import WorkerContext
@@ -60,6 +65,33 @@ def engine(checkpoint: Checkpoint) -> Callable[..., Checkpoint]:
         return checkpoint
 
     return run
+
+
+@pytest.fixture
+def spreading(checkpoint: Checkpoint) -> Callable[..., Checkpoint]:
+    """An engine of three short pieces of work, which answers the checkpoint that was made before."""
+
+    def work(progress: Callable[[str, float], None], index: int) -> Arrays:
+        for step in range(20):
+            progress("finetune", step / 20)
+            threading.Event().wait(0.001)
+        return {"index": np.array([index])}
+
+    def run(*_: Any, progress: Callable[[str, float], None], spread: Spread, **__: Any) -> Checkpoint:
+        results = spread("width", [partial(work, progress, index) for index in range(3)])()
+        assert [result["index"].item() for result in results] == [0, 1, 2]
+        return checkpoint
+
+    return run
+
+
+@pytest.fixture
+def fleet(context: WorkerContext, spreading: Callable[..., Checkpoint]) -> WorkerContext:
+    """One of two workers that report themselves, to which every rig is large."""
+    with context.db.session() as session:
+        for name in ("a", "b"):
+            session.add(WorkerRow(id=name, host="h", pid=1, version="1", device="cpu", store=""))
+    return replace(context, engine=spreading, settings=context.settings.model_copy(update={"fan_out_cameras": 2}))
 
 
 def add_world(database: Database, artifacts: Artifacts, world: World) -> str:

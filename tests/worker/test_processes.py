@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import redis
 from conftest import add_world
@@ -15,7 +16,9 @@ from app.queue import Priority
 from app.settings import Settings
 from app.tables import ActivationRow, AdaptationRow, CheckpointRow, WorkerRow
 from app.workers import repository
-from models.worlds import World
+from models.adaptation import adapt
+from models.checkpoint import Checkpoint
+from models.worlds import World, make_world, random_rig
 from worker.context import WorkerContext
 
 
@@ -48,7 +51,20 @@ def all_over(context: WorkerContext) -> bool:
         return not set(session.scalars(select(AdaptationRow.state))) - FINISHED
 
 
-def test_two_workers_and_many_messages(deployment: WorkerContext, world: World) -> None:
+@pytest.fixture(scope="module")
+def large() -> World:
+    """Three cameras, for who calls that large."""
+    rng = np.random.default_rng(6)
+    return make_world(rng, random_rig(rng, 3), 16)
+
+
+def checkpoint_of(context: WorkerContext, job: str) -> Checkpoint:
+    with context.db.read_session() as session:
+        row = session.scalars(select(CheckpointRow).where(CheckpointRow.adaptation_id == job)).one()
+    return Checkpoint.from_bytes(context.artifacts.read(row.artifact_sha256))
+
+
+def test_two_workers_and_many_messages(deployment: WorkerContext, world: World, large: World) -> None:
     context = deployment
     jobs = [add_world(context.db, context.artifacts, world)]
     first = get_job(context.db, jobs[0])
@@ -62,7 +78,10 @@ def test_two_workers_and_many_messages(deployment: WorkerContext, world: World) 
             context.queue.enqueue_adaptation(job, Priority.BATCH)
     context.queue.enqueue_adaptation(jobs[3], Priority.INTERACTIVE)
 
-    with workers(context, 2):
+    with workers(context, 2, RIGFUSE_FAN_OUT_CAMERAS="3"):
+        wait_until(lambda: len(rows_of_workers(context)) == 2)
+        in_parts = add_world(context.db, context.artifacts, large)
+        context.queue.enqueue_adaptation(in_parts, Priority.INTERACTIVE)
         wait_until(lambda: all_over(context))
         wait_until(lambda: context.queue.waiting() == 0)
         assert [repository.is_alive(row, 5, row.seen_at) for row in rows_of_workers(context)] == [True, True]
@@ -76,6 +95,15 @@ def test_two_workers_and_many_messages(deployment: WorkerContext, world: World) 
     assert rows[3].started_at is not None
     assert sum(row.started_at < rows[3].started_at for row in rows if row.started_at) <= 1  # the other worker's
     assert [event.kind for job in jobs for event in events_of(context.db, job)].count("running") == 4
-    assert count(context, CheckpointRow) == 4
+    assert count(context, CheckpointRow) == 5
+    rows.append(get_job(context.db, in_parts))
     promoted = sum(1 for row in rows if (row.metrics or {})["promoted"])
     assert count(context, ActivationRow) == promoted
+
+    assert [event.kind for event in events_of(context.db, in_parts)].count("fanned_out") == 1
+    whole = adapt(large.rig, large.labelled(), options={"steps": 0})
+    made = checkpoint_of(context, in_parts)
+    assert made.theta is not None
+    assert whole.theta is not None
+    assert np.abs(made.theta - whole.theta).max() < 1e-6
+    assert np.abs(made.gains - whole.gains).max() < 1e-6

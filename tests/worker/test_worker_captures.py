@@ -8,19 +8,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from job_rows import add_capture, add_rig
+from job_rows import add_capture, add_job, add_rig, get_job
+from sqlalchemy import select
 
+from app.adaptations.states import State
 from app.archives import Archive, open_archive
 from app.captures.contents import Labels
 from app.framesets import read_heatmaps, reopen_frames
 from app.settings import Settings
-from app.tables import CaptureRow
+from app.tables import AdaptationPartRow, CaptureRow
 from models.errors import Cancelled
 from models.geometry import view_to_image
 from models.rig import Camera, Rig
 from models.worlds import World
+from worker.adapt import gather, run_adaptation
 from worker.captures import labelled_frames
 from worker.context import WorkerContext
+from worker.parts import run_part
 
 FRAMES = ("a", "b", "c")
 
@@ -101,3 +105,18 @@ def test_making_heatmaps_can_be_stopped(context: WorkerContext, world: World, st
         labelled_frames(context, world.rig, stored, stop)
     assert told[-1] == after
     assert ("backbone" in context.__dict__) == (after > 0)  # nothing was loaded for what was stopped at once
+
+
+def test_who_works_on_a_part_gets_the_heatmaps_and_needs_no_images(fleet: WorkerContext, stored: CaptureRow) -> None:
+    job = add_job(fleet.db, stored.rig_id, stored.id)
+    assert run_adaptation(fleet, job)
+    fleet.artifacts.delete(stored.source_sha256)
+    with fleet.db.read_session() as session:
+        rows = list(session.scalars(select(AdaptationPartRow).order_by(AdaptationPartRow.number)))
+    assert [(row.work["piece"], row.state) for row in rows] == [
+        ("heatmaps/0", "done"), ("width/0", "queued"), ("width/1", "queued"), ("width/2", "queued"),
+    ]  # fmt: skip
+    for row in rows:
+        run_part(fleet, job, row.number)
+    gather(fleet, job)
+    assert get_job(fleet.db, job).state == State.SUCCEEDED

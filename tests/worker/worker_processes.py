@@ -41,10 +41,10 @@ def workers(context: WorkerContext, count: int, **environment: str) -> Iterator[
             for process in running:
                 process.terminate()
             for process in running:
-                process.wait(20)
+                process.wait(60)
 
 
-def wait_until(condition: Callable[[], bool], within_s: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], within_s: float = 200) -> None:
     """Wait for a condition; raises when it does not come true in time."""
     deadline = time.monotonic() + within_s
     while not condition():
