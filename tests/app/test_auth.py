@@ -77,6 +77,23 @@ def test_without_keys_only_this_machine_is_answered(service: Service) -> None:
     assert (posted.status_code, posted.json()["code"]) == (403, "forbidden")
 
 
+def test_without_keys_one_of_ours_must_be_good_all_the_same(service: Service) -> None:
+    made = service.client.post("/v1/keys", json={"name": "x", "scopes": ["read"], "studio": "north"}).json()
+    for value, status in (
+        (f"Bearer {made['key']}", 200), (f"Bearer {made['key']}x", 401), ("Bearer of good news", 200), ("Basic x", 200)
+    ):  # fmt: skip
+        assert service.client.get("/v1/rigs", headers={"Authorization": value}).status_code == status, value
+    held = {"Authorization": f"Bearer {made['key']}"}
+    assert service.client.post("/v1/rigs", json={}, headers=held).status_code == 403  # as it would with keys needed
+    service.client.delete(f"/v1/keys/{made['id']}")
+    assert service.client.get("/v1/rigs", headers=held).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["", "[::1", "127.0.0.1.evil.example", "evil.example:8000"])
+def test_without_keys_a_host_that_is_none_is_refused(service: Service, host: str) -> None:
+    assert service.client.get("/v1/rigs", headers={"Host": host}).status_code == 403
+
+
 @pytest.mark.parametrize(
     "changed",
     [

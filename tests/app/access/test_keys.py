@@ -133,6 +133,23 @@ def test_a_scope_opens_its_own_doors_and_no_others(service: Service, held: str) 
                     assert repr(needed) in answer.json()["detail"]
 
 
+def test_what_needs_admin_is_what_cannot_be_undone_or_gives_rights(service: Service) -> None:
+    paths = service.client.get("/openapi.json").json()["paths"]
+    scopes = {
+        (method.upper(), path): operation.get("x-rigfuse-scope", "read" if method in {"get", "head"} else "write")
+        for path, found in paths.items()
+        for method, operation in found.items()
+    }
+    assert {door for door, scope in scopes.items() if scope == "admin"} == {
+        ("DELETE", "/v1/captures/{capture_id}"), ("DELETE", "/v1/checkpoints/{checkpoint_id}"),
+        ("POST", "/v1/bundles"), ("POST", "/v1/keys"), ("GET", "/v1/keys"), ("GET", "/v1/keys/{key_id}"),
+        ("DELETE", "/v1/keys/{key_id}"), ("GET", "/v1/audit"),
+    }  # fmt: skip
+    assert {door for door, scope in scopes.items() if scope == "read" and door[0] not in {"GET", "HEAD"}} == {
+        ("OPTIONS", "/v1/uploads")
+    }
+
+
 def test_the_dashboard_needs_to_look_only(service: Service) -> None:
     looking, working = make_key(service, "read")["key"], make_key(service, "write")["key"]
     for key, status in ((looking, 200), (working, 403), ("rf_wrong", 401)):
