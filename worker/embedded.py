@@ -6,15 +6,12 @@ outlives the launcher, however it ends.
 """
 
 import argparse
-import contextlib
-import fcntl
 import os
 import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -30,6 +27,7 @@ from app.processes import python_module
 from app.queue import JobQueue
 from app.settings import Settings
 from worker.broker import BrokerMissing, EmbeddedBroker
+from worker.holdings import CannotStart, listening, locked, write_private
 from worker.supervisor import Child, Program
 
 _READY_WITHIN_S = 120.0
@@ -37,10 +35,6 @@ _LOOK_EVERY_S = 0.2
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 log = structlog.get_logger()
-
-
-class CannotStart(Exception):
-    """Why nothing was started, in a sentence for the person who asked."""
 
 
 class Stopped(Exception):
@@ -65,7 +59,7 @@ def run(data_dir: Path, host: str, port: int) -> None:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup is to be honoured
             signal.signal(number, _stop)
     children: list[Child] = []
-    with _locked(data_dir), _listening(host, port) as listener:
+    with locked(data_dir), listening(host, port) as listener:
         try:
             _serve(children, data_dir, listener)
         except Stopped:
@@ -86,7 +80,7 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
     if "broker_url" not in settings.model_fields_set:
         broker = EmbeddedBroker.choose()
         environment["RIGFUSE_BROKER_URL"] = broker.url
-        _write_private(data_dir / BROKER_FILE, broker.url)
+        write_private(data_dir / BROKER_FILE, broker.url)
         _begin(children, _broker(broker, data_dir, environment))
     _await_broker(children, environment["RIGFUSE_BROKER_URL"])
     _forget_half_done(settings)
@@ -100,13 +94,6 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
         for child in children:
             child.look_after()
         time.sleep(_LOOK_EVERY_S)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """For `rigfuse doctor --data-dir`, and nobody else."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-        handle.write(text)
 
 
 def _forget_half_done(settings: Settings) -> None:
@@ -206,47 +193,6 @@ def _check_alive(children: list[Child]) -> None:
         if not child.alive:
             name, path = child.program.name, child.program.log
             raise CannotStart(f"the {name} ended at its start; the end of {path}:\n{child.last_words()}")
-
-
-@contextlib.contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory for this launcher; the kernel lets go of it however the launcher ends."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        handle = (data_dir / "lock").open("a+")
-    except OSError as error:
-        raise CannotStart(f"the data directory {data_dir} cannot be written: {error.strerror}.") from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.seek(0)
-            owner = handle.read().strip() or "unknown"
-            raise CannotStart(
-                f"the data directory {data_dir} is in use by another `rigfuse up` (process {owner})."
-            ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        yield
-
-
-@contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Listen before anything starts: the port is ours, and connections wait while the API restarts."""
-    deadline = time.monotonic() + 3  # the API of a launcher that was killed a moment ago may not be gone yet
-    while True:
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            listener = socket.create_server((host, port), family=family, backlog=1024)
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise CannotStart(f"cannot listen on {host} port {port}: {error.strerror or error}.") from error
-            time.sleep(0.2)
-        else:
-            break
-    with listener:
-        yield listener
 
 
 def _reachable(host: str) -> str:
