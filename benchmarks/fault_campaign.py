@@ -59,6 +59,12 @@ def _full_disk(folder: Path) -> Iterator[tuple[Deployment, list[Fault]]]:
 
 
 @contextmanager
+def _everything_full(folder: Path) -> Iterator[tuple[Deployment, list[Fault]]]:
+    with small_disk(folder, 4 * _DISK_MB) as disk, Deployment(folder, RIGFUSE_MIN_FREE_BYTES="1MiB") as deployment:
+        yield deployment, [filling(disk)]
+
+
+@contextmanager
 def _slow_disk(folder: Path) -> Iterator[tuple[Deployment, list[Fault]]]:
     crawling = slow_disk(folder, folder / "tools", milliseconds=80, kilobytes_per_s=2000)
     with Deployment(folder, alone=dict.fromkeys(("api", "database", *_WORKERS), crawling)) as deployment:
@@ -99,6 +105,9 @@ SECTIONS: Mapping[str, Section] = {
     ),
     "database": Section("The database restarts again and again", _database, 5.0),
     "disk": Section("The disk of artifacts and uploads is full for seconds", _full_disk, 5.0),
+    "full": Section(
+        "The disk of everything is full for seconds: database and logs too", _everything_full, 4.0, 0.2, 0.06
+    ),
     "slow": Section("A disk of 2 MB/s, 80 ms more for each sync; and kills", _slow_disk, 8.0, 0.2, 0.05),
     "clock": Section("Clocks of workers, API and database are set by seconds to hours; and kills", _clocks, 1.5),
     "twice": Section("Every message is delivered again and again to two workers", _twice, 0.3, 0.3, 0.02),
@@ -112,7 +121,7 @@ def main() -> None:
     parser.add_argument("--adaptations", type=int, default=50, help="of the first section; the others have fewer")
     parser.add_argument("--poses", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="keep logs, database and artifacts of each section here")
+    parser.add_argument("--keep", type=Path, help="keep the logs of each section here")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -153,13 +162,17 @@ def _run(section: Section, arguments: argparse.Namespace) -> Outcome:
         Path(scratch).chmod(0o755)
         try:
             with section.make(folder) as (deployment, faults):
-                return storm(deployment, plan, faults)
+                try:
+                    return storm(deployment, plan, faults)
+                finally:
+                    _keep(arguments.keep, folder / "logs", section.make.__name__.strip("_"))
         except Unavailable as reason:
             return Outcome(counts={f"not run: {reason}": 1})
-        finally:
-            if arguments.keep is not None:
-                kept = arguments.keep / section.make.__name__.strip("_")
-                shutil.copytree(folder / "logs", kept, dirs_exist_ok=True)
+
+
+def _keep(where: Path | None, logs: Path, name: str) -> None:
+    if where is not None:
+        shutil.copytree(logs, where / name, dirs_exist_ok=True)
 
 
 if __name__ == "__main__":
