@@ -41,7 +41,7 @@ def get_signing_key(settings: SettingsDep) -> SigningKey:
     response_class=Response,
     responses={
         200: {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
-        **responses(401, 404, 409, 503),
+        **responses(401, 404, 409, 503, 507),
     },
 )
 def export(checkpoint_id: Id, database: DatabaseDep, artifacts: ArtifactsDep, settings: SettingsDep) -> Response:

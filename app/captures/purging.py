@@ -52,7 +52,7 @@ def purge(session: Session, capture_id: str, reason: Reason) -> CaptureRow:
 
 
 def erase(database: Database, artifacts: Artifacts, rows: Iterable[CaptureRow]) -> None:
-    """Delete the bytes of purged captures that no other live row names, and what unfinished adaptations made of them."""
+    """Delete the bytes of purged captures that no other live row names, and what adaptations left of them."""
     captures = list(rows)
     digests = {sha256 for row in captures for sha256 in (row.labels_sha256, row.source_sha256)}
     with database.read_session() as session:

@@ -81,7 +81,7 @@ CaptureUploadDep = Annotated[Upload, Depends(receive_capture, scope="function")]
     status_code=status.HTTP_201_CREATED,
     summary="Upload labelled frames",
     openapi_extra=UPLOAD_BODY,
-    responses=responses(401, 404, 409, 413, 415, 422, 503),
+    responses=responses(401, 404, 409, 413, 415, 422, 503, 507),
 )
 def create(
     *,

@@ -46,7 +46,7 @@ def get_checkpoint(checkpoint_id: Id, session: ReadSessionDep) -> CheckpointMani
     responses={
         200: {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
         304: {"description": "Not changed"},
-        **responses(401, 404, 409, 503),
+        **responses(401, 404, 409, 503, 507),
     },
 )
 def get_artifact(
@@ -67,7 +67,7 @@ def get_artifact(
 @router.post(
     "/checkpoints/{checkpoint_id}/activate",
     summary="Serve with a checkpoint",
-    responses=responses(401, 403, 404, 409, 422, 503),
+    responses=responses(401, 403, 404, 409, 422, 503, 507),
 )
 def activate_checkpoint(
     *,
