@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from app import totals
 from app.adaptations.parts import PARTS
+from app.adaptations.priority import Priority
 from app.adaptations.states import State
 from app.db import Database
-from app.queue import Priority
 from app.tables import AdaptationRow, WorkerRow, utc_now
 
 _FORGOTTEN_AFTER = timedelta(minutes=10)

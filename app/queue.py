@@ -6,7 +6,6 @@ message was lost, or came late.
 """
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 import structlog
@@ -15,16 +14,10 @@ from kombu import Connection, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from app.adaptations.priority import Priority
 from app.chords import RESULTS_KEPT_S, chord_counter
 
 TASK, PART, GATHER = "rigfuse.adapt", "rigfuse.part", "rigfuse.gather"
-
-
-class Priority(StrEnum):
-    """Which jobs run first: those that a person waits for."""
-
-    INTERACTIVE = "interactive"
-    BATCH = "batch"
 
 
 QUEUE = "rigfuse"

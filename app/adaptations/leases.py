@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from app import totals
 from app.adaptations.attempts import Ending, Outcome
+from app.adaptations.priority import Priority
 from app.adaptations.states import State, change, move, record
-from app.queue import Priority
 from app.tables import AdaptationRow, utc_now
 
 _UNTOLD: Mapping[str, float] = {}

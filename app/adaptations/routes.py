@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 from app import auth
 from app.adaptations import events, service
 from app.adaptations.attempts import History, histories
+from app.adaptations.priority import Priority
 from app.adaptations.schemas import Adaptation, AdaptationRequest
 from app.adaptations.states import State
 from app.deps import DatabaseDep, DrainingDep, QueueDep, ReadSessionDep, SessionDep
 from app.pagination import Page, PageDep, fetch_page
 from app.problems import responses
-from app.queue import Priority
 from app.tables import AdaptationRow
 from app.wire import Id
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.adaptations.attempts import Attempt, History, Outcome
+from app.adaptations.priority import Priority
 from app.adaptations.states import State
-from app.queue import Priority
 from app.tables import AdaptationRow
 from app.wire import NoText, Time
 from models.methods import DEFAULT_METHOD, METHODS, described

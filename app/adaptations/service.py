@@ -6,12 +6,13 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import get_contextvars
 
 from app import audit, tracing
+from app.adaptations.priority import Priority
 from app.adaptations.schemas import AdaptationRequest
 from app.adaptations.states import FINISHED, State, change, move, record
 from app.captures.purging import capture_purged
 from app.db import after_commit
 from app.errors import Conflict, NotFound
-from app.queue import JobQueue, Priority
+from app.queue import JobQueue
 from app.rigs.repository import get_rig, get_usable_rig
 from app.tables import AdaptationRow, CaptureRow, new_id, utc_now
 from models.methods import validate_options

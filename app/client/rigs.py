@@ -1,11 +1,13 @@
 """Rigs: register, look at, describe, archive."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.client.calls import Calls
-from app.poses.rig_serving import RigServing
 from app.rigs.schemas import RigOut
+
+if TYPE_CHECKING:
+    from app.poses.rig_serving import RigServing
 
 
 class Rigs(Calls):
@@ -27,8 +29,10 @@ class Rigs(Calls):
         """Change what describes a rig: ``name``, ``notes``, ``tags`` and its retention."""
         return self._ask(RigOut, "PATCH", f"/v1/rigs/{rig_id}", json=changes)
 
-    def serving(self, rig_id: str) -> RigServing:
+    def serving(self, rig_id: str) -> "RigServing":
         """How a rig is served of late, and whether its cameras seem to have moved."""
+        from app.poses.rig_serving import RigServing  # noqa: PLC0415 - it comes with the whole service
+
         return self._ask(RigServing, "GET", f"/v1/rigs/{rig_id}/serving")
 
     def archive_rig(self, rig_id: str) -> None:
