@@ -6,7 +6,7 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app import audit
+from app import audit, totals
 from app.adaptations import parts
 from app.adaptations.states import State, move
 from app.artifacts import Artifacts
@@ -64,7 +64,7 @@ def erase(database: Database, artifacts: Artifacts, rows: Iterable[CaptureRow]) 
 def _end_waiting(session: Session, row: CaptureRow) -> None:
     error = {"code": "capture_purged", "detail": capture_purged(row.id).message, "cause": "capture_purged"}
     for adaptation_id in _adaptations(session, row, State.QUEUED):
-        move(
+        failed = move(
             session,
             adaptation_id,
             State.QUEUED,
@@ -74,6 +74,8 @@ def _end_waiting(session: Session, row: CaptureRow) -> None:
             error=error,
             finished_at=utc_now(),
         )
+        if failed:
+            totals.add(session, totals.FAILURES, "capture_purged", 1)
 
 
 def _adaptations(session: Session, row: CaptureRow, *states: State) -> list[str]:

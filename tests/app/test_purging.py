@@ -1,16 +1,19 @@
 """Purging over HTTP: bytes that are really gone, rows that stay, and what is refused then."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import payloads
 import pytest
 from job_rows import add_job, events_of, get_job
-from running import Service
+from pydantic import SecretStr
+from running import Service, serving
 from sqlalchemy import select
 from stored import checkpoint_of, store
 
 from app.adaptations.states import State
+from app.settings import Settings
 from app.tables import AdaptationPartRow, AuditRow, CaptureRow
 from models.worlds import World
 
@@ -183,3 +186,35 @@ def test_how_long_things_are_kept_is_said_per_rig(service: Service, rig: str) ->
     refused = service.client.patch(f"/v1/rigs/{rig}", json={"capture_retention_days": -1})
     assert_problem(refused, 422, "invalid_input")
     assert [action for action, _ in audit(service, rig)][-2:] == ["rig.retention", "rig.retention"]
+
+
+def test_only_an_administrator_purges_and_says_how_long_things_are_kept(
+    make_settings: Callable[..., Settings], world: World
+) -> None:
+    root = "an-administrator-of-the-tests"
+    with serving(make_settings(environment="production", api_keys=(SecretStr(root),))) as service:
+        service.client.headers["Authorization"] = f"Bearer {root}"
+        rig = service.register(world)
+        capture = upload(service, rig, "m")["id"]
+        keys = {
+            studio: service.client.post(
+                "/v1/keys", json={"name": f"of {studio!r}", "scopes": scopes, "studio": studio}
+            ).json()["key"]
+            for studio, scopes in (("", ["read", "write"]), ("another", ["read", "write", "admin"]))
+        }
+        asked = [
+            ("DELETE", f"/v1/captures/{capture}", {}),
+            ("DELETE", f"/v1/rigs/{rig}?purge=true", {}),
+            ("PATCH", f"/v1/rigs/{rig}", {"json": {"capture_retention_days": 1}}),
+            ("POST", "/v1/bundles", {"files": {"bundle": b"x"}}),
+        ]
+        answers = {
+            studio: [
+                service.client.request(method, path, headers={"Authorization": f"Bearer {key}"}, **sent).status_code
+                for method, path, sent in asked
+            ]
+            for studio, key in keys.items()
+        }
+        assert answers == {"": [403, 403, 403, 403], "another": [404, 404, 404, 422]}
+        assert len(held(service, capture)) == 2
+        assert service.client.delete(f"/v1/captures/{capture}").status_code == 200
