@@ -12,7 +12,8 @@ from app.artifacts import Artifacts
 from app.auth import caller
 from app.db import Database
 from app.draining import Draining
-from app.errors import ServiceUnavailable
+from app.errors import ServiceUnavailable, TooManyRequests
+from app.metrics import Metrics
 from app.queue import JobQueue
 from app.settings import Settings
 from models.backbone import Backbone
@@ -32,8 +33,17 @@ def get_database(connection: HTTPConnection) -> Database:
 def get_frames_quota(connection: HTTPConnection) -> Callable[[int], None]:
     """A function that counts frames for the caller's key; raises TooManyRequests where today's quota is used up."""
     usage: Usage = connection.app.state.usage
+    metrics: Metrics = connection.app.state.metrics
     principal = caller(connection)
-    return lambda frames: usage.take_frames(principal, frames)
+
+    def take(frames: int) -> None:
+        try:
+            usage.take_frames(principal, frames)
+        except TooManyRequests:
+            metrics.key_refusals.labels("frames_per_day").inc()
+            raise
+
+    return take
 
 
 def get_artifacts(connection: HTTPConnection) -> Artifacts:

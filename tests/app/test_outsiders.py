@@ -20,6 +20,7 @@ import httpx
 import payloads
 import pytest
 from typer.testing import CliRunner
+from websockets.sync.client import connect
 
 from app import cli
 from app.access.keyring import KeyRing
@@ -284,6 +285,26 @@ def test_a_body_that_stops_or_dribbles_is_refused(server: Server, world: World) 
     with server.client() as client:
         assert client.get(f"/v1/rigs/{rig}/captures").json()["items"] == []
     assert not list((server.log.parent / "data" / "uploads").glob("*/heatmaps"))
+
+
+def test_long_lived_connections_are_not_cut_off(server: Server, world: World) -> None:
+    with server.client() as client:
+        rig = client.post("/v1/rigs", json=payloads.rig_document(world.rig)).json()["id"]
+        capture = client.post(f"/v1/rigs/{rig}/captures", files=payloads.capture(world)).json()["id"]
+        job = client.post(f"/v1/rigs/{rig}/adaptations", json={"capture": capture}).json()["id"]
+        url = f"ws://127.0.0.1:{server.port}/v1/rigs/{rig}/live"
+        key = {"Authorization": f"Bearer {SECRETS['key']}"}
+        with (
+            connect(url, additional_headers=key, proxy=None) as live,
+            client.stream("GET", f"/v1/adaptations/{job}/events") as stream,
+        ):
+            lines = stream.iter_lines()
+            assert any(line == "event: queued" for line in lines)
+            time.sleep(PATIENCE_S + 0.5)
+            live.send(b"no frame")
+            assert "code" in json.loads(live.recv(timeout=5))["problem"]
+            assert client.post(f"/v1/adaptations/{job}/cancel").status_code == 202
+            assert any(line == "event: cancelled" for line in lines)
 
 
 def test_an_upload_without_a_key_is_answered_before_it_comes(server: Server) -> None:
