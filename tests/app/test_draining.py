@@ -16,6 +16,8 @@ import httpx
 import payloads
 import pytest
 from job_rows import add_job
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from app.db import Database
 from app.settings import Settings
@@ -98,15 +100,19 @@ def test_nothing_accepted_is_cut_when_the_process_ends(
         job = add_job(database, rig_id=rig)
         database.dispose()
         streamed: list[str] = []
-        with client.stream("GET", f"/v1/adaptations/{job}/events") as stream:
+        live = connect(f"{url.replace('http', 'ws')}/v1/rigs/{rig}/live")
+        with live as socket_, client.stream("GET", f"/v1/adaptations/{job}/events") as stream:
             follower = threading.Thread(target=lambda: streamed.extend(stream.iter_lines()))
             follower.start()
             load = Load(url, rig, world)
             upload = Upload(url, rig, world)
             wait_until(lambda: load.statuses[200] >= 5, 60)
             child.send_signal(signal.SIGTERM)
-            probe = wait_for_draining(url)
-            assert probe == (503, "draining")
+            assert wait_for_draining(url) == (503, "draining")
+            with pytest.raises(ConnectionClosed) as closed:
+                socket_.recv(20)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
             assert upload.finish() == 201
             follower.join(20)
             assert not follower.is_alive()  # the stream ended, though the job has not
