@@ -130,6 +130,8 @@ def _add_routes(app: FastAPI) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await to_thread.run_sync(prepare, app)
     log.info("started", database=app.state.settings.database_kind, device=app.state.settings.device)
+    # Requests whose poses are computed or waited for hold threads, and must leave some to all others.
+    to_thread.current_default_thread_limiter().total_tokens += app.state.serving.admission.inside
     app.state.usage.start()
     async with sweeping(app.state.resumable, app.state.settings.upload_expiry_s):
         with app.state.serving.attendant:

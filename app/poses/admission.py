@@ -28,8 +28,9 @@ class Admission:
 
     def __init__(self, settings: Settings) -> None:
         # More than compute at the same time come in: what waits inside is computed together (app.poses.batching).
-        inside = settings.pose_concurrency + (settings.pose_batch if settings.pose_batch > 1 else 0)
-        self._turns = CapacityLimiter(inside)
+        self.inside = settings.pose_concurrency + (settings.pose_batch if settings.pose_batch > 1 else 0)
+        """Requests that may be in at the same time, each of them in a thread."""
+        self._turns = CapacityLimiter(self.inside)
         self._concurrency = settings.pose_concurrency
         self._queue = settings.pose_queue
         self._upload_bytes, self._largest_body = settings.pose_upload_bytes, settings.max_upload_bytes

@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from app.live import routes
 from app.live_client import LiveClient, Refused
 from app.settings import Settings
 from models.runtime import Engine
@@ -242,6 +243,20 @@ def test_a_stream_without_frames_is_closed(guarded: Service, world: World) -> No
         with pytest.raises(Refused) as ended:
             live.receive(TIMEOUT_S)
         assert ended.value.code == 4408
+
+
+def test_the_stream_of_a_rig_that_is_archived_ends(
+    live_service: Service, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_CHECK_S", 0.05)
+    rig = live_service.register(world)
+    with open_stream(live_service, rig) as live:
+        live.send(world.heatmaps[0], cameras(world))
+        assert live.receive(TIMEOUT_S)["sequence"] == 0
+        assert live_service.client.delete(f"/v1/rigs/{rig}").status_code == 204
+        with pytest.raises(Refused) as ended:
+            live.receive(TIMEOUT_S)
+    assert ended.value.code == 4404
 
 
 def test_streams_are_told_that_the_service_ends(make_settings: Callable[..., Settings], world: World) -> None:
