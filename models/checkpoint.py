@@ -64,7 +64,7 @@ class Checkpoint:
 
     @property
     def promoted(self) -> bool:
-        """Whether it beat No-Fusion and epipolar fusion on held-out frames."""
+        """Whether it has earned to serve (models.gate)."""
         return bool(self.metrics.get("promoted", False))
 
     def same_fusion(self, other: "Checkpoint") -> bool:
