@@ -52,6 +52,13 @@ def fits(context: WorkerContext, adaptation_id: str) -> bool:
     return False
 
 
+def has_room(context: WorkerContext, adaptation_id: str) -> bool:
+    """Whether this worker may take a part of the adaptation now; any part needs about what the whole does."""
+    free = device_memory(context.settings.device, context.settings.worker_memory).free
+    job = _load(context, adaptation_id)
+    return job is None or free is None or job.need <= free
+
+
 def _load(context: WorkerContext, adaptation_id: str) -> _Job | None:
     with context.db.read_session() as session:
         job = session.get(AdaptationRow, adaptation_id)

@@ -20,6 +20,7 @@ from worker.attempt import Attempt
 from worker.computing import HEATMAPS, Computation
 from worker.context import WorkerContext
 from worker.endings import told_endings
+from worker.fitting import has_room
 from worker.identity import is_dead
 from worker.telling import telling
 
@@ -63,6 +64,9 @@ def fan_out(context: WorkerContext, attempt: Attempt, computation: Computation, 
 
 def run_part(context: WorkerContext, adaptation_id: str, number: int) -> None:
     """Work on a part to its end; does nothing where it is not queued, so a message may come twice."""
+    if not has_room(context, adaptation_id):
+        log.info("no memory for a part now", id=adaptation_id, part=number)  # the sweep sends it again
+        return
     with context.db.session() as session:
         held = parts.claim(session, adaptation_id, number, context.owner, context.settings.lease_s)
     if held is None:

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 from job_rows import events_of, get_job
+from sqlalchemy import select
 
 from app.adaptations.states import State
-from app.tables import WorkerRow
+from app.tables import AdaptationPartRow, WorkerRow
 from models.checkpoint import Checkpoint
 from worker.adapt import run_next
 from worker.context import WorkerContext
 from worker.memory import Memory, _container, _machine, device_memory, within
+from worker.parts import run_part
 
 MB = 1 << 20
 
@@ -63,6 +65,17 @@ def test_a_job_that_waits_holds_up_no_other(context: WorkerContext, job: str, ch
     run_next(replace(with_memory(context, 150 * MB), engine=lambda *_, **__: checkpoint), job)
     assert get_job(context.db, job).state == State.QUEUED
     assert get_job(context.db, "ada_small").state == State.SUCCEEDED
+
+
+def test_a_part_is_left_to_a_worker_with_room(fleet: WorkerContext, job: str) -> None:
+    run_next(fleet, job)
+    run_part(with_memory(fleet, 100 * MB), job, 0)
+    with fleet.db.read_session() as session:
+        states = list(session.scalars(select(AdaptationPartRow.state).order_by(AdaptationPartRow.number)))
+    assert states == ["queued"] * 3
+    run_part(fleet, job, 0)
+    with fleet.db.read_session() as session:
+        assert session.scalar(select(AdaptationPartRow.state).where(AdaptationPartRow.number == 0)) == "done"
 
 
 def test_the_memory_of_machine_and_container(tmp_path: Path) -> None:
