@@ -141,7 +141,15 @@ def _submit_all(deployment: Deployment, plan: Plan, notes: Notes, made: Sequence
     with deployment.client() as client:
         asker = Asker(notes, client)
         for number in range(plan.adaptations):
+            _wait_for_the_others(plan, notes, number / plan.adaptations)
             submit(asker, notes, made[number % len(made)], f"campaign-{plan.seed}-{number}", rng)
+
+
+def _wait_for_the_others(plan: Plan, notes: Notes, share: float) -> None:
+    """Adaptations are asked for all along, not only while the first poses are."""
+    patience = time.monotonic() + plan.every_s * 4
+    while notes.counts["pose requests answered"] < 0.9 * share * plan.pose_requests and time.monotonic() < patience:
+        time.sleep(0.1)
 
 
 def _serve_all(deployment: Deployment, plan: Plan, notes: Notes, made: Sequence[Studio], client_number: int) -> None:

@@ -13,7 +13,7 @@ from models.geometry import view_to_image
 from models.worlds import World, make_world, random_rig
 
 TAKES = 4
-_LABELLED, _TAKE_FRAMES = 10, 2
+_LABELLED, _TAKE_FRAMES = 10, 1
 
 
 @dataclass(frozen=True)

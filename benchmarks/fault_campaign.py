@@ -99,7 +99,7 @@ SECTIONS: Mapping[str, Section] = {
     "kill": Section(
         "kill -9 of workers, API and broker; workers that hang; the database restarts",
         _killing,
-        4.0,
+        3.0,
         1.0,
         1.0,
     ),
