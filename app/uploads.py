@@ -1,7 +1,6 @@
 """Multipart uploads: streamed part by part into a folder of the request's own, under limits, in bounded memory."""
 
 import contextlib
-import errno
 import shutil
 import tempfile
 import time
@@ -18,7 +17,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from app.errors import StorageFull, UnsupportedMedia, UploadTooLarge
+from app.disks import told_when_full
+from app.errors import UnsupportedMedia, UploadTooLarge
 from app.settings import Settings
 from models.errors import InvalidInput
 
@@ -28,7 +28,6 @@ FRAME_PARTS = {
 }
 _BUFFER_BYTES = 1 << 20
 _ABANDONED_AFTER_S = 24 * 3600
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 RESUMABLE = "resumable"
 """The folder of uploads that outlive their requests; they have an end of their own."""
 
@@ -88,14 +87,10 @@ async def receive(
 
 def write_all(file: FileIO, data: bytes) -> None:
     """Write to an unbuffered file; raises StorageFull where the disk has no room for all of it."""
-    try:
+    with told_when_full():
         written = 0
         while written < len(data):
             written += file.write(data[written:])
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise StorageFull("The disk is full; send this again later.") from error
-        raise
 
 
 def forget_abandoned(settings: Settings) -> None:

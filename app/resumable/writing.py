@@ -8,7 +8,7 @@ from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from app.access.principal import Principal
-from app.errors import UploadTooLarge
+from app.errors import StorageFull, UploadTooLarge
 from app.resumable.records import Pending
 from app.resumable.store import UploadStore
 from app.uploads import write_all
@@ -61,7 +61,12 @@ class _Writer:
     def flush(self) -> None:
         """Write what waits; raises StorageFull, and what fitted stays."""
         data, self._buffer = bytes(self._buffer), bytearray()
-        write_all(self._file, data)
+        try:
+            write_all(self._file, data)
+        except StorageFull as error:
+            raise StorageFull(
+                "The disk is full; what came is kept: go on later from where the upload stands."
+            ) from error
         self._unsynced += len(data)
         if self._unsynced >= _SYNC_BYTES:
             os.fsync(self._file.fileno())

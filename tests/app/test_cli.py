@@ -54,33 +54,6 @@ def test_every_command_explains_itself(command: list[str]) -> None:
     assert len(text.splitlines()) > 5
 
 
-def test_a_studio_uses_it(service: Service, world: World, tmp_path: Path) -> None:
-    url = str(service.client.base_url)
-    (tmp_path / "rig.json").write_text(json.dumps(payloads.rig_document(world.rig, "stage one")))
-    (tmp_path / "labels.json").write_text(json.dumps(payloads.labels_document(world)))
-    (tmp_path / "heatmaps.npz").write_bytes(payloads.heatmaps(world))
-    labels, heatmaps = str(tmp_path / "labels.json"), str(tmp_path / "heatmaps.npz")
-
-    rig = says("rig", "add", str(tmp_path / "rig.json"), "--url", url)
-    assert rig.startswith("rig_")
-    listed = says("rig", "list", RIGFUSE_URL=url)
-    assert rig in listed
-    assert "stage one" in listed
-    assert json.loads(says("rig", "show", rig, "--url", url))["id"] == rig
-
-    upload = says("capture", "upload", rig, "--labels", labels, "--heatmaps", heatmaps, "--url", url)
-    capture = upload.splitlines()[0]
-    assert capture.startswith("cap_")
-    job = says("adapt", rig, capture, "--options", '{"steps": 1}', "--url", url)
-    assert service.client.get(f"/v1/adaptations/{job}").json()["options"] == {"steps": 1}
-
-    output = tmp_path / "poses.json"
-    said = says("poses", rig, "--heatmaps", heatmaps, "--checkpoint", "none", "--output", str(output), "--url", url)
-    assert said.startswith(f"{payloads.FRAMES} frames written")
-    assert len(json.loads(output.read_text())["frames"]) == payloads.FRAMES
-    assert says("checkpoints", "list", rig, "--url", url)
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
