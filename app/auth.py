@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 
 from app.access.guard import Guard
 from app.access.hosts import host_of
+from app.access.keyring import KeyRing
 from app.access.keys import PREFIX
 from app.access.principal import LOCAL, Principal, Scope
 from app.errors import Forbidden, Unauthorized
@@ -83,6 +84,18 @@ async def check_again(connection: HTTPConnection) -> None:
     if principal is None:
         raise Unauthorized("The key is no longer valid.", at="header.authorization")
     _check_scope(connection, principal)
+
+
+async def is_stranger(connection: HTTPConnection) -> bool:
+    """Whether the door will surely turn this caller away; asked before its body is read, and counted by the door."""
+    keys: KeyRing = connection.app.state.keys
+    if not keys.required:
+        return False
+    credentials = await bearer(connection)
+    try:
+        return credentials is None or await to_thread.run_sync(keys.identify, credentials.credentials) is None
+    except SQLAlchemyError:
+        return False  # which the door will tell
 
 
 async def is_still_good(connection: HTTPConnection) -> bool:

@@ -1,6 +1,7 @@
 """The size of requests and the time they take to come, bounded while they stream in; and their count, for each key.
 
-The path alone decides how much may come: a body that is not an upload is read whole, before its sender is known.
+The path decides how much may come. A body that is not an upload is read whole before the door is reached, so one of more
+than a few kilobytes is only read where the door will open.
 """
 
 import asyncio
@@ -9,12 +10,15 @@ import time
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access.usage import Usage, Used
+from app.auth import is_stranger
 from app.problems import problem_response
 from app.settings import Settings
 
+STRANGERS_BYTES = 16 << 10
 MAX_HEADERS = 128
 MAX_HEADER_BYTES = 32 << 10
 _MULTIPART_BYTES = 4096  # around the one part of a bundle's upload
@@ -39,11 +43,16 @@ class RequestLimits:
             await problem_response(431, "headers_too_large", detail)(scope, receive, send)
             return
         limit = self._limit(scope)
-        declared = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared) > limit:
             await problem_response(413, "upload_too_large", _too_large(limit))(scope, receive, send)
             return
-        await self._serve(scope, _Body(receive, limit, self._settings), send)
+        body = _Body(receive, limit, self._settings)
+        is_small = int(declared) <= STRANGERS_BYTES if declared.isdigit() else "transfer-encoding" not in headers
+        if not is_small and await _is_turned_away(scope):
+            body.leave_unread()
+        await self._serve(scope, body, send)
 
     async def _serve(self, scope: Scope, body: "_Body", send: Send) -> None:
         async def send_answer(message: Message) -> None:
@@ -73,11 +82,18 @@ class _Body:
         self._patience_s = settings.body_timeout_s
         self._rate = settings.min_body_rate
         self._waited_s = 0.0
-        self._is_whole = False
+        self._is_whole = self._is_unread = False
         self.received = 0
         self.is_answered = False
 
+    def leave_unread(self) -> None:
+        """Have the body look empty."""
+        self._is_unread = True
+
     async def receive(self) -> Message:
+        if self._is_unread:
+            self._is_unread, self._is_whole = False, True
+            return {"type": "http.request", "body": b"", "more_body": False}
         if self._is_whole or self.is_answered:  # what comes now is that the client has gone, whenever it goes
             return await self._receive()
         began = time.monotonic()
@@ -99,6 +115,12 @@ class _Body:
         is_late = self._waited_s > self._patience_s and not self._is_whole
         if is_late and self.received < self._rate * self._waited_s:
             raise _too_slow(f"The request's body comes slower than {self._rate:,} bytes a second.")
+
+
+async def _is_turned_away(scope: Scope) -> bool:
+    """Whether a body comes from somebody whose key will not do: it is then not read into memory first."""
+    has_body = scope["method"] not in {"GET", "HEAD", "OPTIONS"} and scope["path"].startswith("/v1/")
+    return has_body and await is_stranger(HTTPConnection(scope))
 
 
 def _is_huge(scope: Scope) -> bool:
