@@ -193,6 +193,22 @@ def test_too_few_frames_are_refused_before_any_work(frames, two):
     assert not told
 
 
+def test_a_pose_repeated_is_refused_before_any_work(two):
+    told = []
+    again = few(two, 8, noise=0).subset([0, 7] * 5)
+    with pytest.raises(InsufficientLabels, match="2 distinct poses"):
+        adapt(two.rig, again, progress=lambda *row: told.append(row))
+    assert not told
+
+
+def test_frames_that_show_one_pose_again_are_held_out_together(two):
+    again = few(two, 8, noise=0).subset(np.repeat(np.arange(8), 3))
+    again = replace(again, frames=tuple(f"{frame}-{index % 3}" for index, frame in enumerate(again.frames)))
+    held = adapt(two.rig, again, options={"steps": 0}).metrics["held_out_frames"]
+    poses = {name.partition("-")[0] for name in held}
+    assert len(held) == 3 * len(poses)
+
+
 def test_labels_that_no_two_views_share_inside_are_refused(two):
     labels = few(two, 8)
     joints = labels.joints_view.copy()
