@@ -1,7 +1,7 @@
 """The size of requests and the time they take to come, bounded while they stream in; and their count, for each key.
 
-The path decides how much may come. A body that is not an upload is read whole before the door is reached, so one of more
-than a few kilobytes is only read where the door will open.
+The path decides how much may come. A body that is not an upload is read whole before the door is reached, so one of
+more than a few kilobytes is only read where the door will open.
 """
 
 import asyncio
