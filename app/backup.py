@@ -104,7 +104,8 @@ def _snapshot(database: Database) -> dict[str, str]:
 
 
 def _batches(reading: Connection, table: Table) -> Iterator[list[dict[str, object]]]:
-    for rows in reading.execute(select(table)).mappings().partitions(_BATCH):
+    statement = select(table).execution_options(yield_per=_BATCH)  # few at a time, however many there are
+    for rows in reading.execute(statement).mappings().partitions():
         yield [dict(row) for row in rows]
 
 

@@ -37,7 +37,7 @@ class Studio(threading.Thread):
         self.over, self.uploaded = threading.Event(), 0
 
     def run(self) -> None:
-        while not self.over.is_set():
+        while not self.over.wait(0.1):
             self._service.upload(self._rig, payloads.capture(self._world))
             self.uploaded += 1
 
