@@ -93,11 +93,11 @@ def write_all(file: FileIO, data: bytes) -> None:
             written += file.write(data[written:])
 
 
-def forget_abandoned(settings: Settings) -> None:
+def forget_abandoned(settings: Settings, after_s: float = _ABANDONED_AFTER_S) -> None:
     """Remove what a process that was killed left behind; younger folders may belong to another process."""
     for folder in settings.uploads_dir.glob("*"):
         with contextlib.suppress(FileNotFoundError):
-            if folder.name != RESUMABLE and time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_S:
+            if folder.name != RESUMABLE and time.time() - folder.stat().st_mtime > after_s:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,7 +7,6 @@ outlives the launcher, however it ends.
 
 import argparse
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -26,6 +25,7 @@ from app.operate import BROKER_FILE
 from app.processes import python_module
 from app.queue import JobQueue
 from app.settings import Settings
+from app.uploads import forget_abandoned
 from worker.broker import BrokerMissing, EmbeddedBroker
 from worker.holdings import CannotStart, listening, locked, write_private
 from worker.supervisor import Child, Program
@@ -98,7 +98,7 @@ def _serve(children: list[Child], data_dir: Path, listener: socket.socket) -> No
 
 def _forget_half_done(settings: Settings) -> None:
     """Remove what a power cut left of requests half-way: nothing else works in this data directory."""
-    shutil.rmtree(settings.uploads_dir, ignore_errors=True)
+    forget_abandoned(settings, after_s=-1.0)  # but what can be gone on with
     store = open_artifacts(settings)
     # One that lies elsewhere may have other users.
     if isinstance(store, ArtifactStore) and store.root.is_relative_to(settings.data_dir):

@@ -183,9 +183,12 @@ class UploadStore:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         # Counting and adding are one step, also among processes.
-        with (self._folder / "lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(folder)
 
 
 def _may_see(owner: Principal, declared: Declared) -> bool:

@@ -16,10 +16,13 @@ def test_what_a_power_cut_left_is_removed_from_the_data_directory_alone(tmp_path
     store = ArtifactStore(settings.artifacts_url)
     half, request = store.root / "incoming" / "tmpabc", settings.uploads_dir / "tmpdef" / "frames"
     sha256 = store.put_bytes(b"kept")
-    request.parent.mkdir(parents=True)
-    for path in (half, request):
+    resumable = settings.uploads_dir / "resumable" / "upl_0.data"
+    for path in (request, resumable):
+        path.parent.mkdir(parents=True)
+    for path in (half, request, resumable):
         path.write_bytes(b"half")
     _forget_half_done(settings)
     assert not request.exists()
+    assert resumable.exists()  # it is gone on with
     assert half.exists() == elsewhere
     assert store.read(sha256) == b"kept"
