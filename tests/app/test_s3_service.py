@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import payloads
+from job_rows import add_capture
 from running import serving
 from s3_server import S3Server
 
@@ -70,3 +71,8 @@ def test_a_store_that_is_away_is_named(s3_server: S3Server, make_settings: Calla
         answer = service.upload(rig, payloads.capture(seen))
         assert (answer.status_code, answer.json()["at"], answer.headers["retry-after"]) == (503, "artifacts", "5")
         assert service.holdings() == before
+        capture = add_capture(service.app.state.db, rig)
+        asked = service.client.delete(f"/v1/captures/{capture}")
+        assert (asked.status_code, asked.json()["at"]) == (503, "artifacts")
+        assert "still there" in asked.json()["detail"]
+        assert service.client.get(f"/v1/captures/{capture}").json()["purged_at"] is not None
