@@ -31,7 +31,6 @@ class Admission:
         self.inside = settings.pose_concurrency + (settings.pose_batch if settings.pose_batch > 1 else 0)
         """Requests that may be in at the same time, each of them in a thread."""
         self._turns = CapacityLimiter(self.inside)
-        self._concurrency = settings.pose_concurrency
         self._queue = settings.pose_queue
         self._upload_bytes, self._largest_body = settings.pose_upload_bytes, settings.max_upload_bytes
         self._promised = self._streams = 0
@@ -109,7 +108,7 @@ class Admission:
             raise self._busy("Too many pose requests wait")
 
     def _busy(self, why: str) -> ServiceUnavailable:
-        retry_after = (self.waiting + 1) * self._seconds / self._concurrency
+        retry_after = (self.waiting + 1) * self._seconds / self.inside
         return ServiceUnavailable(f"{why}; send this one again later.", code="busy", retry_after_s=retry_after)
 
 
