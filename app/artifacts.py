@@ -5,7 +5,6 @@ import hashlib
 import os
 import re
 import tempfile
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-from app.disks import told_when_full
+from app.disks import time_on, told_when_full
 from app.errors import MisconfiguredService
 from models.errors import CorruptArtifact
 
@@ -225,10 +224,10 @@ def seal(handle: IO[bytes], target: Path) -> None:
 
 def forget_old(folder: Path, older_than_s: float) -> int:
     """Remove the folder's files that nobody has written to for this long; answers how many."""
-    forgotten = 0
+    forgotten, now = 0, time_on(folder)
     for path in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            if older_than_s <= 0 or time.time() - path.stat().st_mtime > older_than_s:
+            if older_than_s <= 0 or now - path.stat().st_mtime > older_than_s:
                 path.unlink()
                 forgotten += 1
     return forgotten

@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
@@ -17,7 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from app.disks import told_when_full
+from app.disks import time_on, told_when_full
 from app.errors import UnsupportedMedia, UploadTooLarge
 from app.settings import Settings
 from models.errors import InvalidInput
@@ -95,9 +94,10 @@ def write_all(file: FileIO, data: bytes) -> None:
 
 def forget_abandoned(settings: Settings, after_s: float = _ABANDONED_AFTER_S) -> None:
     """Remove what a process that was killed left behind; younger folders may belong to another process."""
+    now = time_on(settings.uploads_dir)
     for folder in settings.uploads_dir.glob("*"):
         with contextlib.suppress(FileNotFoundError):
-            if folder.name != RESUMABLE and time.time() - folder.stat().st_mtime > after_s:
+            if folder.name != RESUMABLE and now - folder.stat().st_mtime > after_s:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
