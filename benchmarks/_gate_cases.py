@@ -46,7 +46,7 @@ CONDITIONS = (
     Condition("2 cameras, 50 frames", cameras=2),
     Condition("nothing hidden, 50 frames", detector=OPEN),
 )
-RIGS = 5
+RIGS = 4
 RIVALS = ("no_fusion", "epipolar", "robust_triangulation")
 
 
