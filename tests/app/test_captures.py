@@ -70,7 +70,8 @@ def test_others_may_write_while_a_capture_is_copied(
     answer = service.upload(rig, payloads.capture(world))
     assert answers == [204]  # the upload does not hold SQLite's one write lock
     assert (answer.status_code, answer.json()["code"]) == (409, "rig_archived")
-    assert service.holdings()[0] == before
+    archived_in_the_trail = {"audit": before["audit"] + 1}
+    assert service.holdings()[0] == before | archived_in_the_trail
     assert list(service.settings.uploads_dir.iterdir()) == []
 
 
