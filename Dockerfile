@@ -31,7 +31,7 @@ FROM build AS build-api
 ARG API_EXTRAS=cpu
 ARG PIP_EXTRA_INDEX_URL=""
 ARG PIP_FIND_LINKS=""
-RUN pip --python /opt/rigfuse/bin/python install --quiet --constraint constraints.txt ".[$API_EXTRAS]" \
+RUN pip --python /opt/rigfuse/bin/python install --quiet --constraint constraints.txt ".[$API_EXTRAS,s3]" \
     && rm -rf build ./*.egg-info
 COPY . .
 RUN pip --python /opt/rigfuse/bin/python install --quiet --no-deps --force-reinstall .
@@ -40,7 +40,7 @@ FROM build AS build-worker
 ARG WORKER_EXTRAS=worker,cpu
 ARG PIP_EXTRA_INDEX_URL=""
 ARG PIP_FIND_LINKS=""
-RUN pip --python /opt/rigfuse/bin/python install --quiet --constraint constraints.txt ".[$WORKER_EXTRAS]" \
+RUN pip --python /opt/rigfuse/bin/python install --quiet --constraint constraints.txt ".[$WORKER_EXTRAS,s3]" \
     && rm -rf build ./*.egg-info
 COPY . .
 RUN pip --python /opt/rigfuse/bin/python install --quiet --no-deps --force-reinstall .
@@ -55,6 +55,7 @@ WORKDIR /data
 VOLUME /data
 USER 10001:10001
 ARG REVISION=""
+ENV RIGFUSE_SOURCE_REVISION="$REVISION"
 LABEL org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="$REVISION"
 
