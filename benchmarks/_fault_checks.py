@@ -102,7 +102,7 @@ def _rigs(session: Session) -> Iterator[str]:
 
 
 def _captures(session: Session, notes: Notes) -> Iterator[str]:
-    stored = set(session.scalars(select(CaptureRow.id)))
+    stored = set(session.scalars(select(CaptureRow.id).where(CaptureRow.purged_at.is_(None))))
     yield from (f"{capture} was answered and is lost" for capture in notes.uploaded if capture not in stored)
 
 

@@ -1,6 +1,7 @@
 """Faults of the machine beneath the processes: a disk that is full or slow, and clocks that jump."""
 
 import contextlib
+import math
 import os
 import shutil
 import struct
@@ -65,11 +66,11 @@ def clocks(scratch: Path, names: Sequence[str]) -> dict[str, dict[str, str]]:
     return {name: {"LD_PRELOAD": library, "CLOCK_FILE": str(scratch / name)} for name in names}
 
 
-def jumping(scratch: Path, name: str) -> Fault:
-    """Sets the clock of a process some seconds, minutes or hours before or after the right time."""
+def jumping(scratch: Path, name: str, most_s: int) -> Fault:
+    """Sets the clock of a process some seconds, minutes, hours or days before or after the right time."""
 
     def fault(_: Deployment, rng: np.random.Generator) -> str:
-        seconds = int(rng.choice([-1, 1]) * 10 ** rng.uniform(0.5, 4))
+        seconds = int(rng.choice([-1, 1]) * 10 ** rng.uniform(0.5, math.log10(most_s)))
         with (scratch / name).open("r+b") as file:  # the same file: processes have it mapped
             file.write(_SECONDS.pack(seconds))
         return f"clock of {name.rstrip('0123456789')} set {'forwards' if seconds > 0 else 'backwards'}"

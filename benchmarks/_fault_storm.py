@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from sqlalchemy import create_engine, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.queue import JobQueue
@@ -99,17 +100,21 @@ def freeze_worker(deployment: Deployment, rng: np.random.Generator) -> str | Non
     return "a worker hangs for longer than its lease" if frozen else None
 
 
-def deliver_again(deployment: Deployment, _: np.random.Generator) -> str:
-    """Send every message of every adaptation that is not over once more, and of one that is."""
-    queue, engine = JobQueue(deployment.environment["RIGFUSE_BROKER_URL"]), create_engine(deployment.database_url)
-    with Session(engine) as session:
-        order = AdaptationRow.created_at.desc()
-        rows = session.execute(select(AdaptationRow.id, AdaptationRow.priority).order_by(order).limit(20))
-        for row in rows:
-            queue.enqueue_adaptation(row.id, row.priority)
-    engine.dispose()
+def deliver_again(deployment: Deployment, _: np.random.Generator) -> str | None:
+    """Send the messages of the newest adaptations once more, of those that are over too."""
+    engine = create_engine(deployment.database_url)
+    newest = select(AdaptationRow.id, AdaptationRow.priority).order_by(AdaptationRow.created_at.desc()).limit(20)
+    try:
+        with Session(engine) as session:
+            rows = session.execute(newest).all()
+    except OperationalError:  # it restarts just now
+        return None
+    finally:
+        engine.dispose()
+    queue = JobQueue(deployment.environment["RIGFUSE_BROKER_URL"])
+    sent = [queue.enqueue_adaptation(row.id, row.priority) for row in rows]
     queue.close()
-    return "messages delivered again"
+    return "messages delivered again" if any(sent) else None
 
 
 def _killing(name: str) -> Fault:

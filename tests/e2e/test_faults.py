@@ -6,17 +6,21 @@ from pathlib import Path
 import pytest
 
 from benchmarks._fault_deployment import Deployment
-from benchmarks._fault_storm import Plan, kill, restart_database, stop_worker, storm
+from benchmarks._fault_storm import Plan, deliver_again, kill, restart_database, stop_worker, storm
 
 SEED = 4
-NAMES = ("kill -9 of worker", "kill -9 of api", "kill -9 of broker", "database restarts", "SIGTERM of a worker")
+FAULTS = [*kill("worker", "api", "broker"), restart_database, stop_worker, deliver_again]
+NAMES = (
+    "kill -9 of worker", "kill -9 of api", "kill -9 of broker", "database restarts", "SIGTERM of a worker",
+    "messages delivered again",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", [SEED])
 def test_nothing_is_lost_or_done_twice_while_processes_are_killed(tmp_path: Path, seed: int) -> None:
-    plan = Plan(seed, adaptations=5, pose_requests=60, studios=3, every_s=1.5, least_faults=5)
+    plan = Plan(seed, adaptations=5, pose_requests=60, studios=3, every_s=1.2, least_faults=6)
     with Deployment(tmp_path) as deployment:
-        outcome = storm(deployment, plan, [*kill("worker", "api", "broker"), restart_database, stop_worker])
+        outcome = storm(deployment, plan, FAULTS)
     assert outcome.violations == []
     assert outcome.counts["pose requests answered"] == 60
     assert outcome.counts["adaptations succeeded"] >= 4  # of five, one of which may have been cancelled
