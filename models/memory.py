@@ -5,7 +5,7 @@ rigs of worlds with 17 joints, one thread, in MB:
 
 | method | 4 cameras | 8 cameras | 16 cameras | 100 frames instead of 50: 4 cameras, 8 cameras |
 |---|---|---|---|---|
-| metafuse | 375 | 656 | 1852 | 502, 962 |
+| metafuse | 415 | 746 | 1852 | 502, 962 |
 | naivefuse | 264 | 792 | 2482 | |
 | naivefuse_meta | 269 | 759 | | |
 | epipolar | 239 | 532 | | |
@@ -34,12 +34,12 @@ class _Need:
 
 
 _NEEDS = {
-    "metafuse": _Need(180 * _MB, 4_500_000, 2.9),
+    "metafuse": _Need(210 * _MB, 5_000_000, 3.1),
     "epipolar": _Need(70 * _MB, 3_500_000, 2.6),
     "naivefuse": _Need(90 * _MB, 8_000_000, 2.6),
     "naivefuse_meta": _Need(90 * _MB, 8_000_000, 2.6),
-    "affinefuse": _Need(400 * _MB, 90_000_000, 3.0),
-    "metafuse_paper": _Need(400 * _MB, 90_000_000, 3.0),
+    "affinefuse": _Need(100 * _MB, 130_000_000, 3.0),
+    "metafuse_paper": _Need(100 * _MB, 130_000_000, 3.0),
 }
 
 

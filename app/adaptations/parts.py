@@ -87,21 +87,23 @@ def claim(session: Session, adaptation_id: str, number: int, owner: str, lease_s
 
 def renew(session: Session, held: PartClaim, lease_s: float) -> bool:
     """Keep part and adaptation for another ``lease_s``; says whether to cancel. Raises LeaseLost."""
+    cancel = leases.renew(session, held.job, lease_s)  # the adaptation's row is always locked before a part's
     if not _set(session, held, _holds(held), lease_expires_at=utc_now() + timedelta(seconds=lease_s)):
-        raise LeaseLost(f"{held.job.adaptation_id} part {held.number}")
-    return leases.renew(session, held.job, lease_s)
+        raise LeaseLost(_name(held))
+    return cancel
 
 
 def finish(session: Session, held: PartClaim, artifact_sha256: str) -> bool:
     """Record a part's result; says whether it was the last one. Raises LeaseLost."""
+    if not change(session, held.job.adaptation_id, leases.holds(held.job), stage=PARTS):
+        raise LeaseLost(_name(held))
     done_with = {"state": DONE, "owner": None, "lease_expires_at": None, "artifact_sha256": artifact_sha256}
     if not _set(session, held, _holds(held), **done_with):
-        raise LeaseLost(f"{held.job.adaptation_id} part {held.number}")
+        raise LeaseLost(_name(held))
     rows = _rows(session, held.job.adaptation_id)
     done = sum(row.state == DONE for row in rows)
     progress = round(0.05 + 0.35 * done / len(rows), 4)
-    if not change(session, held.job.adaptation_id, leases.holds(held.job), progress=progress):
-        raise LeaseLost(held.job.adaptation_id)
+    change(session, held.job.adaptation_id, progress=progress)
     told = {"stage": PARTS, "progress": progress, "attempt": held.job.attempt, "done": done, "parts": len(rows)}
     record(session, held.job.adaptation_id, "progress", {"state": State.RUNNING, "eta_s": None, **told})
     return done == len(rows)
@@ -187,6 +189,10 @@ def _new(session: Session, adaptation_id: str, number: int) -> AdaptationPartRow
     row = AdaptationPartRow(adaptation_id=adaptation_id, number=number, work={}, state=QUEUED)
     session.add(row)
     return row
+
+
+def _name(held: PartClaim) -> str:
+    return f"{held.job.adaptation_id} part {held.number}"
 
 
 def _numbered(adaptation_id: str, number: int) -> ColumnElement[bool]:

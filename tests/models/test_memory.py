@@ -10,7 +10,7 @@ from models.methods import METHODS
 MB = 1_000_000
 # Peak above the idle process and the frames, in MB; 17 joints.
 MEASURED = {
-    ("metafuse", 4, 50): 375, ("metafuse", 8, 50): 656, ("metafuse", 16, 50): 1852, ("metafuse", 4, 100): 502,
+    ("metafuse", 4, 50): 415, ("metafuse", 8, 50): 746, ("metafuse", 16, 50): 1852, ("metafuse", 4, 100): 502,
     ("metafuse", 8, 100): 962, ("naivefuse", 4, 50): 264, ("naivefuse", 8, 50): 792, ("naivefuse", 16, 50): 2482,
     ("naivefuse_meta", 4, 50): 269, ("naivefuse_meta", 8, 50): 759, ("epipolar", 4, 50): 239, ("epipolar", 8, 50): 532,
     ("affinefuse", 4, 50): 1626,
