@@ -149,8 +149,9 @@ def report(measured: Mapping[tuple[str, int], Mapping[str, Trial]]) -> str:
         f"`python -m benchmarks.gate`: {len(fused)} adaptations of simulated rigs, each judged by itself and spoiled "
         f"in four ways; {DRAWS} draws of held-out frames from {TEST_FRAMES} test frames for each. Better and worse "
         f"mean by more than {100 * MATTERS:.1f} points of JDR than the best rival on all test frames; JDR lost is the "
-        "mean over all verdicts of what a wrong one costs. The rule in bold is the one that decides (`models/gate.py`); "
-        "it was chosen by these tables. Verdicts by draws from the same checkpoint are not independent."
+        "mean over all verdicts of what a wrong one costs. The rule in bold is the one that decides "
+        "(`models/gate.py`); it was chosen by these tables. Verdicts by draws from the same checkpoint are not "
+        "independent."
     )
     tables = {
         "Checkpoints as they are, against No-Fusion, epipolar fusion and robust triangulation": verdicts(fused),
