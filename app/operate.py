@@ -2,6 +2,8 @@
 # ruff: noqa: PLC0415 - a command imports what it alone needs, so that the others and --help start fast
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -37,23 +39,37 @@ def doctor(
 
     The exit status is 0 where it works and 1 where something does not.
     """
-    import logging
-
-    import structlog
     from rich.console import Console
 
     from app.doctor import examine
 
-    logging.disable(logging.CRITICAL)  # the table tells it
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     if data_dir is not None:
         os.environ |= _embedded(data_dir)
-    findings = list(examine.examine(deep=deep, url=url, api_key=api_key))
+    with _quiet():
+        findings = list(examine.examine(deep=deep, url=url, api_key=api_key))
     if as_json:
         typer.echo(examine.as_json(findings))
     else:
         examine.show(findings, Console())
     raise typer.Exit(0 if examine.healthy(findings) else 1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No log in the block: the table tells it."""
+    import logging
+
+    import structlog
+
+    before = structlog.get_config() if structlog.is_configured() else None
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.reset_defaults() if before is None else structlog.configure(**before)
+        logging.disable(level)
 
 
 def _embedded(data_dir: Path) -> dict[str, str]:
