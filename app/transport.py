@@ -72,9 +72,7 @@ class Transport:
         try:
             return answer.json()
         except ValueError as error:
-            raise ClientError(
-                f"{self._http.base_url} is no RigFuse service: it answered no JSON."
-            ) from error
+            raise ClientError(f"{self._http.base_url} is no RigFuse service: it answered no JSON.") from error
 
     def items(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Document]:
         """All items of a list, page after page."""

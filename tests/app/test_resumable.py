@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 import httpx
 import payloads
@@ -15,12 +14,8 @@ import pytest
 from pydantic import SecretStr
 from running import Service, serving
 
-from app.access.principal import Principal, Scope
-from app.errors import StorageFull
 from app.resumable.protocol import CONTENT_TYPE
-from app.resumable.store import UploadStore
 from app.settings import Settings
-from app.uploads import write_all
 from models.worlds import World
 
 KEY = "a-key-for-the-uploads"
@@ -217,48 +212,3 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
-
-
-# The store itself, without a service
-
-STUDIO_A = Principal("key_a", "a", frozenset(Scope), "a")
-STUDIO_B = Principal("key_b", "b", frozenset(Scope), "b")
-NOBODYS = Principal("key_0", "all", frozenset(Scope))
-
-
-def test_an_upload_is_seen_by_its_studio_and_by_keys_of_none(settings: Settings) -> None:
-    store = UploadStore(settings)
-    upload = store.create(STUDIO_A, 5, None, "").id
-    assert [found.id for found in store.all(STUDIO_A)] == [found.id for found in store.all(NOBODYS)] == [upload]
-    assert store.all(STUDIO_B) == []
-    with pytest.raises(Exception, match="no upload"):
-        store.find(STUDIO_B, upload)
-    with pytest.raises(Exception, match="no upload"), store.claimed(STUDIO_B, upload, "query"):
-        pass
-    with pytest.raises(Exception, match="no upload"):
-        store.remove(STUDIO_B, upload)
-
-
-def test_uploads_survive_a_new_process_and_end_with_their_time(settings: Settings) -> None:
-    upload = UploadStore(settings).create(NOBODYS, 5, None, "").id
-    with UploadStore(settings).appending(NOBODYS, upload, 0) as file:
-        file.write(b"abc")
-    later = UploadStore(settings)
-    assert later.find(NOBODYS, upload).offset == 3
-    data = settings.uploads_dir / "resumable" / f"{upload}.data"
-    os.utime(data, (0, time.time() - settings.upload_expiry_s - 2))
-    assert later.all(NOBODYS) == []
-    assert later.sweep() == 1
-    assert not data.exists()
-    assert later.sweep() == 0
-
-
-def test_a_disk_without_room_is_told_before_anything_is_sent(settings: Settings) -> None:
-    store = UploadStore(settings.model_copy(update={"uploads_total_bytes": 2**60, "max_upload_bytes": 2**60}))
-    with pytest.raises(StorageFull, match="no room"):
-        store.create(NOBODYS, 2**58, None, "")
-
-
-def test_a_full_disk_is_told() -> None:
-    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(StorageFull, match="no room"):
-        write_all(full, b"x")
