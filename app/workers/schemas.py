@@ -17,13 +17,13 @@ class Worker(BaseModel):
     device: str
     memory_total: int | None = Field(description="bytes that its adaptations may use; null where unknown")
     memory_free: int | None = Field(description="bytes of them that were free")
-    adaptation: str | None = Field(description="what it runs now, where the key may see it")
+    adaptation: str | None = Field(description="what it runs now")
     started_at: Time
     seen_at: Time
     stopped_at: Time | None
 
     @classmethod
-    def of(cls, row: WorkerRow, *, alive: bool, adaptation: str | None) -> "Worker":
+    def of(cls, row: WorkerRow, *, alive: bool) -> "Worker":
         """The row as a client sees it."""
         return cls(
             id=row.id,
@@ -34,7 +34,7 @@ class Worker(BaseModel):
             device=row.device,
             memory_total=row.memory_total,
             memory_free=row.memory_free,
-            adaptation=adaptation,
+            adaptation=row.adaptation_id,
             started_at=row.started_at,
             seen_at=row.seen_at,
             stopped_at=row.stopped_at,

@@ -169,6 +169,7 @@ def test_a_studios_administrator_administrates_that_studio_alone(service: Servic
         assert client.delete(f"/v1/keys/{made['id']}").status_code == 204
         assert {entry["studio"] for entry in client.get("/v1/audit").json()["items"]} == {"ours"}
         assert client.get("/metrics").status_code == 403
+        assert client.get("/v1/workers").status_code == 403
     with holder(service, theirs["key"]) as client:
         assert client.get("/v1/rigs").status_code == 200
 
