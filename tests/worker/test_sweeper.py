@@ -59,7 +59,7 @@ def test_a_job_of_a_dead_process_is_queued_at_once(context: WorkerContext) -> No
     assert events_of(context.db, job)[-1].data["reason"] == "The worker died."
 
 
-@pytest.mark.parametrize("owner", ["elsewhere", own_identity()])
+@pytest.mark.parametrize("owner", ["elsewhere", own_identity()], ids=["elsewhere", "here"])
 def test_a_job_in_good_hands_is_left_alone(context: WorkerContext, owner: str) -> None:
     job = claim(context, owner, lease_s=-1000)  # the holder's clock is behind, but it has only just been heard
     sweep(context)
