@@ -106,12 +106,12 @@ SECTIONS: Mapping[str, Section] = {
         1.0,
         1.0,
     ),
-    "database": Section("The database restarts again and again", _database, 5.0),
-    "disk": Section("The disk of artifacts and uploads is full for seconds", _full_disk, 5.0),
+    "database": Section("The database restarts again and again", _database, 2.5),
+    "disk": Section("The disk of artifacts and uploads is full for seconds", _full_disk, 1.5),
     "full": Section(
-        "The disk of everything is full for seconds: database and logs too", _everything_full, 4.0, 0.2, 0.06
+        "The disk of everything is full for seconds: database and logs too", _everything_full, 1.5, 0.2, 0.06
     ),
-    "slow": Section("A disk of 2 MB/s, 80 ms more for each sync; and kills", _slow_disk, 8.0, 0.2, 0.05),
+    "slow": Section("A disk of 2 MB/s, 80 ms more for each sync; and kills", _slow_disk, 5.0, 0.2, 0.05),
     "clock": Section(
         "Clocks are set: of API and database by up to hours, of workers by up to weeks; workers die and hang",
         _clocks,
