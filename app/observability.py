@@ -1,5 +1,6 @@
 """One middleware around every request: its id, its log line, its metrics, and a problem instead of a traceback."""
 
+import contextlib
 import logging
 import re
 import secrets
@@ -7,7 +8,7 @@ import sys
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -32,7 +33,6 @@ class _Request:
     """What is known of the request at hand; one object for all the threads that work on it."""
 
     scope: Scope
-    told: dict[str, Any] = field(default_factory=dict)
     status: int = 0
     bytes_in: int = 0
     bytes_out: int = 0
@@ -46,22 +46,35 @@ class _Request:
             **{name.removesuffix("_id"): str(value)[:64] for name, value in ids if name.endswith("_id")},
             **({"key": principal.key_id} if principal is not None else {}),
             **({"trace_id": trace_id} if (trace_id := tracing.trace_id()) else {}),
-            **self.told,
         }
 
 
 _current: ContextVar[_Request | None] = ContextVar("request", default=None)
 
 
-def tell(**facts: str | int | float) -> None:
-    """Have every further line of this request say this too, such as ``adaptation=…``."""
-    if request := _current.get():
-        request.told.update(facts)
-
-
 def _add_facts(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     request = _current.get()
     return event if request is None else {**request.facts(), **event}
+
+
+class LogStream:
+    """Standard output or error, where a line that cannot be written is dropped.
+
+    A log may lie on the disk that is full, and what fails to say so must not stop what it speaks of.
+    """
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._name = name
+
+    def write(self, text: str) -> None:
+        """Write, or not."""
+        with contextlib.suppress(OSError):
+            getattr(sys, self._name).write(text)
+
+    def flush(self) -> None:
+        """Flush, or not."""
+        with contextlib.suppress(OSError):
+            getattr(sys, self._name).flush()
 
 
 _COMMON: list[Any] = [
@@ -75,7 +88,8 @@ _COMMON: list[Any] = [
 def configure_logging(log_format: str) -> None:
     """Send structured logs to standard output, as JSON lines or for a console; does nothing when already set up."""
     if not structlog.is_configured():
-        structlog.configure(processors=[*_COMMON, *_finish(log_format)])
+        out = structlog.PrintLoggerFactory(cast("TextIO", LogStream("stdout")))
+        structlog.configure(processors=[*_COMMON, *_finish(log_format)], logger_factory=out)
 
 
 def configure_standard_logging(log_format: str) -> None:

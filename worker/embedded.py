@@ -9,9 +9,9 @@ import argparse
 import os
 import signal
 import socket
-import sys
 import time
 from pathlib import Path
+from typing import TextIO, cast
 
 import httpx
 import structlog
@@ -21,6 +21,7 @@ from app.artifact_stores import open_artifacts
 from app.artifacts import ArtifactStore
 from app.db import Database
 from app.doors import one_sentence
+from app.observability import LogStream
 from app.operate import BROKER_FILE
 from app.processes import python_module
 from app.queue import JobQueue
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(cast("TextIO", LogStream("stderr"))))
     with one_sentence(CannotStart, BrokerMissing):
         run(arguments.data_dir.expanduser().resolve(), arguments.host, arguments.port)
 

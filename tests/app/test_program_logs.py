@@ -66,3 +66,18 @@ def test_a_failure_that_a_library_logs_is_one_line_too() -> None:
     assert "ZeroDivisionError" in failure["exception"]
     assert "old" in warning["event"]
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    program = (
+        "import structlog, logging, sys; from app import observability as o\n"
+        "o.configure_logging('json'); o.configure_standard_logging('json')\n"
+        "for _ in range(2000): structlog.get_logger().info('as long as a line is'); logging.getLogger('x').info('so')\n"
+        "sys.stderr.write('done'); sys.stderr.flush(); import os; os._exit(0)"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr.rpartition("\n")[2]) == (0, "done")
