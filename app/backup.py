@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import Connection, Table, insert, select, text, update
+from sqlalchemy import Connection, Table, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app.adaptations.states import FINISHED
@@ -172,6 +172,8 @@ def _copy_artifacts(source: Database, copy: Database, artifacts: Artifacts, stor
             for column in columns:
                 purged = update(table).where(getattr(table, column).in_(gone))
                 session.execute(purged.values(purged_at=utc_now()))
+        # Parts whose adaptation went on meanwhile: in the copy, which is of before that, they are worked on again.
+        session.execute(delete(AdaptationPartRow).where(AdaptationPartRow.artifact_sha256.in_(gone)))
     return len(digests) - len(gone)
 
 

