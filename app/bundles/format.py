@@ -120,6 +120,8 @@ def _check_signature(document: dict[str, Any], statement: Statement, trusted: fr
         key.verify(bytes.fromhex(statement.signature), _canonical(signed))
     except InvalidSignature:
         _refuse("bundle_signature", "Its signature is not of what it says: it was changed after it was signed.")
+    except ValueError:  # half a character or a number without end, which JSON can spell
+        _refuse("invalid_bundle", "What it says of itself holds a character or number that cannot be.")
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -139,10 +141,9 @@ def _split(data: bytes) -> tuple[dict[str, Any], bytes]:
 def _assemble(document: dict[str, Any], body: bytes) -> bytes:
     try:
         tensors = json.loads(document["artifact_header"])
-        header = {**tensors, "__metadata__": {"bundle": _canonical(document).decode()}}
+        text = _canonical({**tensors, "__metadata__": {"bundle": _canonical(document).decode()}})
     except (ValueError, TypeError, RecursionError):
         _refuse("invalid_bundle", "The header of its checkpoint cannot be read.")
-    text = _canonical(header)
     text += b" " * (-len(text) % 8)  # safetensors wants the tensors aligned
     return len(text).to_bytes(8, "little") + text + body
 

@@ -72,6 +72,15 @@ def test_every_changed_byte_of_a_small_bundle_is_found_out() -> None:
     assert {"invalid_bundle", "bundle_signature", "bundle_digest", "bundle_untrusted"} <= codes
 
 
+@pytest.mark.parametrize("value", ['"\\ud800"', "1e999"])
+def test_what_json_can_spell_and_nobody_can_write_again_is_refused(value: str) -> None:
+    data = small()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    said = header["__metadata__"]["bundle"].replace('"coco17"', value)
+    changed = json.dumps({**header, "__metadata__": {"bundle": said}}).encode()
+    assert code_of(len(changed).to_bytes(8, "little") + changed + data[-8:]) == "invalid_bundle"
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_real_bundle_that_was_changed_or_cut_is_refused(data: st.DataObject) -> None:
