@@ -37,9 +37,7 @@ class Uploads(Calls):
                 offset = self._send_piece(path, upload, offset, on_progress)
                 moved = time.monotonic()
             except (ApiError, Unreachable) as error:
-                if isinstance(error, ApiError) and error.status not in _GOES_ON:
-                    raise
-                if time.monotonic() - moved > patience_s:
+                if not _goes_on(error) or time.monotonic() - moved > patience_s:
                     raise
                 time.sleep(_PAUSE_S)
                 reached = self._offset(upload.id, offset)
@@ -85,8 +83,14 @@ class Uploads(Calls):
     def _offset(self, upload_id: str, known: int) -> int:
         try:
             return self._ask(UploadOut, "GET", f"/v1/uploads/{upload_id}").offset
-        except Unreachable:
+        except (ApiError, Unreachable) as error:
+            if not _goes_on(error):
+                raise
             return known
+
+
+def _goes_on(error: ApiError | Unreachable) -> bool:
+    return isinstance(error, Unreachable) or error.status in _GOES_ON
 
 
 def _read(path: Path, offset: int, length: int, total: int, on_progress: UploadProgress | None) -> Iterator[bytes]:

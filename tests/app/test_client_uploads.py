@@ -7,8 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
+import httpx
 import payloads
 import pytest
 from running import Service, serving
@@ -111,3 +114,24 @@ def test_an_upload_that_a_program_broke_off_goes_on_in_the_next(service: Service
         assert told[-1] == npz.stat().st_size
         with pytest.raises(ApiError, match="no upload"):  # sealed, and so used up
             client.end_upload(begun.id)
+
+
+def test_a_proxy_that_answers_while_the_service_restarts_ends_no_upload(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "frames.zip"
+    file.write_bytes(b"0123456789")
+    monkeypatch.setattr("app.client.uploads._PAUSE_S", 0.0)
+    away = ["PATCH", "GET"]  # each once
+    with RigFuseClient(str(service.client.base_url)) as client:
+        send = client._transport._http.stream
+
+        def proxy(method: str, path: str, **options: Any) -> AbstractContextManager[httpx.Response]:
+            if away and away[0] == method and path != "/v1/uploads":
+                away.pop(0)
+                return nullcontext(httpx.Response(502, request=httpx.Request(method, path)))
+            return send(method, path, **options)
+
+        monkeypatch.setattr(client._transport._http, "stream", proxy)
+        assert client.upload_file(file).complete
+        assert away == []
