@@ -23,7 +23,8 @@ def device_memory(device: str, limit: int | None = None) -> Memory:
     """Memory that adaptations may use: of the GPU, or of the machine within this container; ``limit`` bounds both."""
     if device == "cuda":
         free, total = torch.cuda.mem_get_info()
-        found = Memory(total, free)
+        # What torch keeps of earlier work for the next looks taken from outside.
+        found = Memory(total, free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
     else:
         found = within(_machine(_MEMINFO), _container(_CGROUP))
     return found if limit is None else within(found, Memory(limit, limit))

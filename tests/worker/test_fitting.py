@@ -98,3 +98,10 @@ def test_what_may_be_used_is_bounded_by_the_setting(limit: int | None) -> None:
     assert memory.free is not None
     assert 0 < memory.free <= memory.total
     assert limit is None or memory == Memory(limit, limit)
+
+
+def test_what_torch_keeps_for_its_next_work_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (10 * MB, 80 * MB))
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda: 50 * MB)
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda: 5 * MB)
+    assert device_memory("cuda") == Memory(80 * MB, 55 * MB)
