@@ -20,6 +20,7 @@ from app.adaptations.priority import Priority
 from app.adaptations.states import State
 from app.db import Database
 from app.tables import AdaptationRow, WorkerRow, utc_now
+from app.workers.repository import clock
 
 _FORGOTTEN_AFTER = timedelta(minutes=10)
 """So long a worker that went silent is still told of, for an alert; one that said goodbye is not."""
@@ -96,9 +97,11 @@ def _workers(session: Session) -> list[Metric]:
     total = GaugeMetricFamily("rigfuse_worker_memory_total_bytes", "Memory of its device", labels=names)
     free = GaugeMetricFamily("rigfuse_worker_memory_free_bytes", "What of it is free", labels=names)
     info = GaugeMetricFamily("rigfuse_worker_info", "Its program", labels=[*names, "version"])
-    now = utc_now()
+    now = clock(session)
     query = select(WorkerRow).where(WorkerRow.seen_at > now - _FORGOTTEN_AFTER, WorkerRow.stopped_at.is_(None))
-    for row in session.scalars(query):
+    # A container that starts again has the name and number of the one that died: the last seen is told of.
+    workers = {(row.host, row.pid): row for row in session.scalars(query.order_by(WorkerRow.seen_at))}
+    for row in workers.values():
         labels = [f"{row.host}:{row.pid}", row.device]
         seen.add_metric(labels, _seconds(row.seen_at, now))
         busy.add_metric(labels, row.adaptation_id is not None)

@@ -10,7 +10,8 @@ from app.db import Database
 from app.queue import JobQueue
 from app.redaction import redacted
 from app.settings import Settings
-from app.tables import WorkerRow, utc_now
+from app.tables import WorkerRow
+from app.workers.repository import clock
 
 _TIMEOUT_S = 6.0
 _MISSED = 3
@@ -44,9 +45,10 @@ def _silence(database: Database, settings: Settings) -> str | None:
     here = (WorkerRow.host == platform.node()[:200], WorkerRow.stopped_at.is_(None))
     with database.read_session() as session:
         seen = session.scalar(select(WorkerRow.seen_at).where(*here).order_by(WorkerRow.seen_at.desc()).limit(1))
+        now = clock(session)
     if seen is None:
         return "no worker of this machine has reported itself"
-    silent = utc_now() - seen
+    silent = now - seen
     if silent > max(_MISSED * timedelta(seconds=settings.heartbeat_s), timedelta(seconds=30)):
         return f"the worker of this machine has been silent for {silent.total_seconds():.0f} s"
     return None

@@ -58,6 +58,7 @@ def test_queue_leases_workers_and_totals_are_told(database: Database, tmp_path: 
     about = {"host": "gpu-1", "version": "1", "device": "H100", "memory_total": 80, "started_at": now}
     with database.session() as session:
         session.add(WorkerRow(id="a", pid=7, memory_free=20, adaptation_id="ada", seen_at=now, **about))
+        session.add(WorkerRow(id="before a", pid=7, seen_at=now - timedelta(minutes=5), **about))
         session.add(WorkerRow(id="b", pid=8, seen_at=now, stopped_at=now, **about))
         session.add(WorkerRow(id="c", pid=9, seen_at=now - timedelta(hours=1), **about))
         totals.add_all(session, {(totals.FAILURES, "out_of_memory"): 2, (totals.ATTEMPTS, "succeeded"): 5})
