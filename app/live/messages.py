@@ -38,6 +38,7 @@ def check_frame(frame: Frame, folder: Path, rig: Rig, settings: Settings) -> Fra
         raise InvalidInput(detail, at=_AT, code="binary_needed")
     path = folder / _AT
     path.write_bytes(frame.data)
+    folder.touch()  # or it would look abandoned while a stream goes on for days
     name = str(frame.sequence)
     with open_archive(path, _AT, ArchiveLimits(_ENTRIES, settings.max_unpacked_bytes)) as archive:
         is_npz = any(info.filename == _HEATMAPS for info in archive.files)

@@ -1,9 +1,11 @@
 """Live frames against a real server: order, overrun, bad frames, who may come in, swaps, and the end."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from app.live import routes
+from app.live.messages import Frame, check_frame
 from app.live_client import LiveClient, Refused
 from app.settings import Settings
 from models.runtime import Engine
@@ -276,3 +279,13 @@ def test_streams_are_told_that_the_service_ends(make_settings: Callable[..., Set
         listener.start()
     listener.join(TIMEOUT_S)
     assert codes == [1012]
+
+
+def test_the_folder_of_a_stream_that_lasts_for_days_does_not_look_abandoned(
+    world: World, settings: Settings, tmp_path: Path
+) -> None:
+    data = payloads.heatmaps(world, heatmaps=world.heatmaps[0].astype(np.float16), frames=None)
+    for sequence in (0, 1):
+        os.utime(tmp_path, (0, 0))
+        check_frame(Frame(sequence, data, 0.0), tmp_path, world.rig, settings)
+        assert time.time() - tmp_path.stat().st_mtime < 60
