@@ -49,7 +49,7 @@ class UploadOut(BaseModel):
 
 
 class UploadList(BaseModel):
-    """All of a key's uploads; there are never many."""
+    """All uploads that a key may see, which are those of its studio; there are never many."""
 
     items: list[UploadOut]
     next_cursor: None = None

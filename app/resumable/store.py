@@ -57,7 +57,7 @@ class UploadStore:
         return pending
 
     def all(self, owner: Principal) -> list[Pending]:
-        """The owner's uploads, the newest first."""
+        """The uploads of the owner's studio, or of all studios, the newest first."""
         found = [pending for pending in self._everything() if _may_see(owner, pending.declared) and not pending.is_over]
         return sorted(found, key=lambda pending: (pending.declared.created_at, pending.id), reverse=True)
 
@@ -155,7 +155,7 @@ class UploadStore:
     def _read(self, upload_id: str) -> Pending | None:
         try:
             return self._pending(Declared.from_json(self._info(upload_id).read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):  # ended meanwhile, or no file of ours
+        except (FileNotFoundError, ValueError, TypeError, KeyError):  # ended meanwhile, or no file of ours
             return None
 
     def _pending(self, declared: Declared) -> Pending:
