@@ -81,10 +81,9 @@ def check_memory(patient: Patient) -> Iterator[Finding]:
 
 
 def _memory_total() -> int | None:
-    limits = [Path("/sys/fs/cgroup/memory.max")]
-    for path in limits:
-        if path.exists() and (text := path.read_text().strip()).isdecimal():
-            return int(text)
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.exists() and (text := limit.read_text().strip()).isdecimal():
+        return int(text)
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

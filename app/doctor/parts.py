@@ -41,7 +41,7 @@ def check_writable(patient: Patient) -> Iterator[Finding]:
 
 
 def check_clock(patient: Patient) -> Iterator[Finding]:
-    """Whether this machine and the database's agree on the time, by which leases end."""
+    """Whether this machine and the database's agree on the time."""
     with patient.database.engine.connect() as connection:
         if connection.dialect.name != "postgresql":
             yield good("clock", "the database has this machine's")
