@@ -98,6 +98,14 @@ class JobQueue:
             redis = _redis(connection)
             return sum(int(redis.llen(name)) for name in QUEUES.values())
 
+    def is_idle(self) -> bool:
+        """Whether it answers and no message waits: only then does it help to send anything again."""
+        try:
+            return self.waiting() == 0
+        except Exception as error:  # kombu and redis each have their own tree of errors for a broker that is away
+            log.warning("broker does not answer", error=str(error))
+            return False
+
     def eviction_policy(self) -> str | None:
         """What the broker throws away when its memory is full; None where it does not tell."""
         with self._celery.connection_for_write() as connection:

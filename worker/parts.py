@@ -140,8 +140,8 @@ def _tend_one(context: WorkerContext, job: AdaptationRow, rows: list[AdaptationP
         lease = _lease(row)
         if lease is not None and (is_dead(lease.owner) or _id(row) in silent):
             _reclaim(context, job, row, lease)
-    if context.queue.waiting() > 0:
-        return  # the workers are busy, and nothing is gained
+    if not context.queue.is_idle():
+        return  # the workers are busy, or nobody can be called
     for row in rows:
         if row.state == QUEUED:
             context.queue.enqueue_part(job.id, row.number, job.priority)

@@ -97,12 +97,7 @@ def _send_again(context: WorkerContext) -> None:
     )
     with context.db.read_session() as session:
         queued = [(row.id, row.priority) for row in session.execute(query.limit(_BATCH))]
-    if not queued:
+    if not queued or not context.queue.is_idle():
         return
-    try:
-        waiting = context.queue.waiting()
-    except Exception as error:  # kombu and redis each have their own tree of errors for a broker that is away
-        log.warning("broker does not answer", error=str(error))
-        return
-    if waiting == 0 and all(context.queue.enqueue_adaptation(id_, priority) for id_, priority in queued):
+    if all(context.queue.enqueue_adaptation(id_, priority) for id_, priority in queued):
         log.info("queued adaptations sent", count=len(queued))

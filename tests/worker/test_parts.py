@@ -6,9 +6,11 @@ import pytest
 from job_rows import events_of, get_job
 from sqlalchemy import select, update
 
+from app import totals
 from app.adaptations import leases, parts, service
 from app.adaptations.parts import DONE, PARTS, QUEUED
 from app.adaptations.states import State
+from app.queue import JobQueue
 from app.tables import AdaptationPartRow, WorkerRow, utc_now
 from models.checkpoint import Checkpoint
 from worker.adapt import gather, run_adaptation
@@ -132,6 +134,13 @@ def test_it_is_cancelled_while_no_process_holds_it(fleet: WorkerContext, fanned_
     run_part(fleet, fanned_out, 2)
     gather(fleet, fanned_out)
     assert get_job(fleet.db, fanned_out).state == State.CANCELLED
+
+
+@pytest.mark.usefixtures("fanned_out")
+def test_a_broker_that_is_away_does_not_stop_the_sweep(fleet: WorkerContext) -> None:
+    sweep(replace(fleet, queue=JobQueue("redis://127.0.0.1:9/0")))
+    with fleet.db.read_session() as session:
+        assert totals.read(session, totals.LAST_SWEEP)
 
 
 def test_a_worker_that_is_stopped_gives_its_part_back(fleet: WorkerContext, fanned_out: str) -> None:
