@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.archives import ArchiveLimits, open_archive
+from app.disks import told_when_full
 from app.errors import http_status
 from app.framesets import FrameFile
 from app.heatmap_files import check_heatmaps
@@ -37,7 +38,8 @@ def check_frame(frame: Frame, folder: Path, rig: Rig, settings: Settings) -> Fra
         detail = "Send every frame as one binary message: an npz of heatmaps, or a zip of images <camera>.jpg or .png."
         raise InvalidInput(detail, at=_AT, code="binary_needed")
     path = folder / _AT
-    path.write_bytes(frame.data)
+    with told_when_full():
+        path.write_bytes(frame.data)
     folder.touch()  # or it would look abandoned while a stream goes on for days
     name = str(frame.sequence)
     with open_archive(path, _AT, ArchiveLimits(_ENTRIES, settings.max_unpacked_bytes)) as archive:

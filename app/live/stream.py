@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import structlog
 from anyio import create_task_group, to_thread
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app.errors import ServiceUnavailable
 from app.live.messages import Frame, check_frame, problem_message
 from app.metrics import Metrics
 from app.poses import answers, service
@@ -29,6 +32,8 @@ from models.errors import RigFuseError
 from models.rig import Rig
 from models.runtime import Poses
 from models.smoothing import CausalFilter, doubts
+
+log = structlog.get_logger(__name__)
 
 TOO_LARGE, RESTART, IDLE = 1009, 1012, 4408
 End = tuple[int, str]
@@ -123,6 +128,10 @@ class LiveStream:
                 return await to_thread.run_sync(self._poses, frame), "served"
         except RigFuseError as error:
             return problem_message(frame, self.dropped, error), "refused"
+        except SQLAlchemyError as error:
+            log.warning("live_frame_failed", rig=self._source.rig_id, error=repr(error))
+            away = ServiceUnavailable("The database does not answer; send the next frame in a moment.")
+            return problem_message(frame, self.dropped, away), "refused"
 
     def _poses(self, frame: Frame) -> dict[str, Any]:
         """The answer to one frame; raises RigFuseError."""

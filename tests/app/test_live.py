@@ -1,5 +1,6 @@
 """Live frames against a real server: order, overrun, bad frames, who may come in, swaps, and the end."""
 
+import errno
 import json
 import os
 import threading
@@ -14,6 +15,7 @@ import payloads
 import pytest
 from pydantic import SecretStr
 from running import Service, serving
+from sqlalchemy.exc import OperationalError
 from stored import checkpoint_of, store
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -132,6 +134,29 @@ def test_a_bad_frame_is_answered_with_its_problem_and_the_stream_lives(
         answer = live.receive(TIMEOUT_S)
         assert (answer["sequence"], answer["problem"]["code"]) == (0, code)
         assert answer["problem"]["detail"]
+        live.send(world.heatmaps[0], cameras(world))
+        assert live.receive(TIMEOUT_S)["sequence"] == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (OperationalError("SELECT", {}, Exception("gone")), "service_unavailable"),
+        (OSError(errno.ENOSPC, "No space left on device"), "storage_full"),
+    ],
+)
+def test_what_is_away_for_a_moment_ends_no_stream(
+    live_service: Service, world: World, monkeypatch: pytest.MonkeyPatch, fault: Exception, code: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise fault
+
+    where = (live_service.app.state.usage, "take_frames") if code != "storage_full" else (Path, "write_bytes")
+    with open_stream(live_service, live_service.register(world)) as live:
+        with monkeypatch.context() as away:
+            away.setattr(*where, fail)
+            live.send(world.heatmaps[0], cameras(world))
+            assert live.receive(TIMEOUT_S)["problem"]["code"] == code
         live.send(world.heatmaps[0], cameras(world))
         assert live.receive(TIMEOUT_S)["sequence"] == 1
 
