@@ -40,8 +40,10 @@ class Part:
         """Why the part does not answer; None where it does."""
         if self._asking is None or self._asking.done():
             self._asking = self._thread.submit(self._check)
-        answered, _ = await asyncio.wait([asyncio.wrap_future(self._asking)], timeout=within_s)
+        asking = asyncio.wrap_future(self._asking)
+        answered, _ = await asyncio.wait([asking], timeout=within_s)
         if not answered:
+            asking.add_done_callback(asyncio.Future.exception)  # or asyncio complains that nobody heard it
             return f"no answer within {within_s:g} s"
         error = answered.pop().exception()
         if error is None:
