@@ -59,12 +59,11 @@ def gather(context: WorkerContext, adaptation_id: str) -> None:
 
 def _run(context: WorkerContext, claim: Claim, spent: Mapping[str, float] | None = None) -> None:
     attempt = Attempt(context, claim, spent)
-    with told_endings(context, attempt, lambda: _give_back(context, attempt)):
-        with attempt:
-            computation = Computation(context, attempt)
-            made = _made(computation)
-            attempt.check()
-            attempt.clock.enter("store")
+    with told_endings(context, attempt, lambda: _give_back(context, attempt)), attempt:
+        computation = Computation(context, attempt)
+        made = _made(computation)
+        attempt.check()
+        attempt.clock.enter("store")  # which may take longer than a lease, where the store is slow
         if isinstance(made, Needed):
             fan_out(context, attempt, computation, made)
         else:
