@@ -109,10 +109,11 @@ class Transport:
         with self.stream("POST", path, repeat=repeat, body=_multipart(files, on_progress), **options) as response:
             yield response
 
-    def events(self, path: str, after: int) -> Iterator[Event]:
-        """Server-sent events, those after the one numbered ``after``."""
+    def events(self, path: str, after: int, opened: Callable[[], None] = lambda: None) -> Iterator[Event]:
+        """Server-sent events, those after the one numbered ``after``; ``opened`` is called before the first."""
         headers = {"Last-Event-ID": str(after)} if after else {}
         with self.stream("GET", path, headers=headers, timeout=self._at_work) as response:
+            opened()
             yield from _read_events(response.iter_lines())
 
     @contextmanager

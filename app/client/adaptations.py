@@ -77,19 +77,25 @@ class Adaptations(Calls):
 
         The service may be away for ``patience_s`` meanwhile.
         """
-        heard = time.monotonic()
+        lost: float | None = None  # since when the service has not answered
+
+        def answered() -> None:
+            nonlocal lost
+            lost = None
+
         while True:
             try:
-                for event in self.events(adaptation_id, after):
-                    after, heard = event.id, time.monotonic()
+                for event in self._transport.events(f"/v1/adaptations/{adaptation_id}/events", after, answered):
+                    after = event.id
                     yield event
                 if self.adaptation(adaptation_id).state in FINISHED:
                     return
-                heard = time.monotonic()
+                answered()
             except (Unreachable, ApiError) as error:
                 if isinstance(error, ApiError) and error.status not in _BUSY:
                     raise
-                if time.monotonic() - heard > patience_s:
+                lost = time.monotonic() if lost is None else lost
+                if time.monotonic() - lost > patience_s:
                     raise
             time.sleep(_RECONNECT_S)
 

@@ -3,7 +3,8 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from job_rows import add_job
 from running import Service
 
+from app.adaptations.states import State, move
 from app.client import ApiError, Event, RigFuseClient, Unreachable
 from app.transport import _read_events
 from models.worlds import World
@@ -75,6 +77,27 @@ def test_adaptations(client: RigFuseClient, world: World, rig: str, npz: Path) -
     assert client.wait(job.id, heard.append).state == "cancelled"
     assert [event.kind for event in heard] == ["queued", "cancelled"]
     assert list(client.events(job.id, after=heard[0].id)) == heard[1:]
+
+
+def test_a_long_wait_in_silence_takes_nothing_from_the_patience(
+    client: RigFuseClient, service: Service, rig: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = add_job(service.app.state.db, rig)
+    with service.app.state.db.session() as session:
+        move(session, job, State.QUEUED, State.CANCELLED)
+    events, calls = client._transport.events, []
+
+    def break_first(path: str, after: int, opened: Callable[[], None]) -> Iterator[Event]:
+        calls.append(after)
+        if len(calls) == 1:
+            opened()
+            time.sleep(0.3)
+            raise Unreachable("the connection broke")
+        yield from events(path, after, opened)
+
+    monkeypatch.setattr(client._transport, "events", break_first)
+    assert client.wait(job, patience_s=0.2).state == "cancelled"
+    assert len(calls) == 2
 
 
 def test_lists_are_read_page_after_page(service: Service, client: RigFuseClient, rig: str) -> None:
