@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import httpx
 from sqlalchemy import create_engine, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.adaptations.states import FINISHED, State
@@ -24,8 +25,11 @@ def finish(deployment: Deployment, within_s: float = 600) -> bool:
     query = select(AdaptationRow.id).where(AdaptationRow.state.not_in(FINISHED)).limit(1)
 
     def over() -> bool:
-        with Session(engine) as session:
-            return session.scalar(query) is None
+        try:
+            with Session(engine) as session:
+                return session.scalar(query) is None
+        except OperationalError:  # the database restarts just now
+            return False
 
     try:
         wait_until(over, within_s, "adaptations are not in a final state")

@@ -34,6 +34,7 @@ class Plan:
     clients: int = 2
     every_s: float = 4.0
     least_faults: int = 0
+    persist_s: float = 0.0  # how long faults go on striking once all clients are served, as jobs are not done
 
 
 @dataclass
@@ -63,6 +64,7 @@ def storm(deployment: Deployment, plan: Plan, faults: Sequence[Fault]) -> Outcom
         try:
             for each in clients:
                 each.result()
+            finish(deployment, within_s=plan.persist_s)  # the faults go on for a while as the jobs do
         finally:
             over.set()
         struck = striker.result()
@@ -125,20 +127,23 @@ def _killing(name: str) -> Fault:
     return fault
 
 
-def _strike(deployment: Deployment, plan: Plan, faults: Sequence[Fault], notes: Notes, over: threading.Event) -> None:
-    """Each fault in turn of a shuffled order, again and again, until the clients are served."""
+def _strike(deployment: Deployment, plan: Plan, faults: Sequence[Fault], notes: Notes, over: threading.Event) -> int:
+    """Each fault in turn of a shuffled order, again and again; how many struck.
+
+    It ends when the clients are served, but not before each fault has struck once, where ``least_faults`` asks for any.
+    """
     rng = np.random.default_rng((plan.seed, 1))
-    struck = 0
-    while not over.is_set() or struck < plan.least_faults:
+    struck, missing = 0, set(range(len(faults))) if plan.least_faults else set()
+    while True:
         for index in rng.permutation(len(faults)):
             over.wait(float(rng.exponential(plan.every_s)))
-            if over.is_set() and struck >= plan.least_faults:
+            if over.is_set() and struck >= plan.least_faults and not missing:
                 return struck
             done = faults[index](deployment, rng)
             if done is not None:
                 struck += 1
+                missing.discard(int(index))
                 notes.count(done)
-    return struck
 
 
 def _submit_all(deployment: Deployment, plan: Plan, notes: Notes, made: Sequence[Studio]) -> None:

@@ -163,6 +163,7 @@ def _run(section: Section, arguments: argparse.Namespace) -> Outcome:
         pose_requests=max(2, round(section.poses * arguments.poses)),
         every_s=section.every_s,
         least_faults=5,
+        persist_s=20 * section.every_s,
     )
     with tempfile.TemporaryDirectory(prefix="rigfuse-faults-") as scratch:
         folder = Path(scratch) / "here"

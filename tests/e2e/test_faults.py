@@ -17,11 +17,11 @@ NAMES = (
 
 @pytest.mark.parametrize("seed", [SEED])
 def test_nothing_is_lost_or_done_twice_while_processes_are_killed(tmp_path: Path, seed: int) -> None:
-    plan = Plan(seed, adaptations=5, pose_requests=60, studios=3, every_s=1.2, least_faults=6)
+    plan = Plan(seed, adaptations=4, pose_requests=40, studios=3, every_s=1.2, least_faults=6)
     with Deployment(tmp_path) as deployment:
         outcome = storm(deployment, plan, FAULTS)
     assert outcome.violations == []
-    assert outcome.counts["pose requests answered"] == 60
-    assert outcome.counts["adaptations succeeded"] >= 4  # of five, one of which may have been cancelled
+    assert outcome.counts["pose requests answered"] == 40
+    assert outcome.counts["adaptations succeeded"] >= 3  # of four, one of which may have been cancelled
     assert [name for name in NAMES if not outcome.counts.get(name)] == []
     assert deployment.exits == {"database": 0, "broker": 0, "worker1": 0, "worker2": 0, "api": 0}
