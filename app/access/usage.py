@@ -64,19 +64,23 @@ class Usage:
     def take_frames(self, principal: Principal, frames: int) -> None:
         """Count frames that are about to be served; raises TooManyRequests where today's quota does not hold them."""
         allowed = principal.allowance.frames_per_day
-        if allowed is not None:
-            day = (principal.key_id, utc_now().date())
-            used = self._known(day)
-            with self._lock:
-                used += self._pending.get(day, Used()).frames + self._leaving.get(day, Used()).frames
-            if used + frames > allowed:
-                raise TooManyRequests(
-                    f"The key {principal.name!r} may have {allowed:,} frames a day, of which {max(0, allowed - used):,}"
-                    f" are left, and {frames:,} came; the day ends at midnight UTC.",
-                    code="quota_exceeded",
-                    retry_after_s=_seconds_left_today(),
-                )
-        self.count(principal.key_id, Used(frames=frames))
+        if allowed is None:
+            self.count(principal.key_id, Used(frames=frames))
+            return
+        day = (principal.key_id, utc_now().date())
+        used = self._known(day)
+        with self._lock:  # looking and taking are one step
+            pending = self._pending.get(day, Used())
+            used += pending.frames + self._leaving.get(day, Used()).frames
+            if used + frames <= allowed:
+                self._pending[day] = pending + Used(frames=frames)
+                return
+        raise TooManyRequests(
+            f"The key {principal.name!r} may have {allowed:,} frames a day, of which {max(0, allowed - used):,}"
+            f" are left, and {frames:,} came; the day ends at midnight UTC.",
+            code="quota_exceeded",
+            retry_after_s=_seconds_left_today(),
+        )
 
     def start(self) -> None:
         """Begin to write every few seconds."""

@@ -138,11 +138,11 @@ class LiveStream:
         source, wish, stages = self._source, self._wish, Stages()
         file = check_frame(frame, self._folder, source.rig, source.settings)
         service.check_look(file, wish.look)
-        source.take_frames(1)
         stages.ended("check")
         fusion = self._current()
         asked = service.Asked(Answer.POSES, wish.triangulation, wish.look)
         with source.serving.admission.memory.hold(service.footprint(file, source.rig, Answer.POSES)):
+            source.take_frames(1)
             served = service.serve(
                 file, source.rig, fusion, asked, serving=source.serving, backbone=source.backbone, stages=stages
             )

@@ -111,11 +111,11 @@ def poses(
     take, asked = Take(smoothing, fps), service.Asked(answer, triangulation.value, view)
     source = check_frames(upload, target.rig, settings, settings.max_pose_frames)
     service.check_look(source, view)
-    take_frames(len(source.frames))
     with database.read_session() as session:
         fusion = find_fusion(session, target.id, checkpoint)
     stages.ended("check")
     with serving.admission.memory.hold(service.footprint(source, target.rig, answer)):
+        take_frames(len(source.frames))  # only now, that what was refused counts for nothing
         served = service.serve(source, target.rig, fusion, asked, serving=serving, backbone=backbone, stages=stages)
         stages.resume()
         served = replace(served, poses=take.smoothed(target.rig, served.frames, served.poses))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier
 
 import httpx
 import payloads
@@ -117,12 +118,31 @@ def test_frames_of_a_day_are_bounded(service: Service, world: World) -> None:
     with holder(service, made["key"]) as client:
         statuses = [client.post(f"/v1/rigs/{rig}/poses", files=sent).status_code for _ in range(2)]
         assert statuses == [200, 200]
+        missing = client.post(f"/v1/rigs/{rig}/poses", params={"checkpoint": "ckp_none"}, files=sent)
+        assert missing.status_code == 404  # which has not cost a frame
         refused = client.post(f"/v1/rigs/{rig}/poses", files=sent)
         assert_refused(refused, "quota_exceeded", 86_400)
         assert "of which 1 are left" in refused.json()["detail"]
-    (today,) = used(service, made["id"], requests=3)["usage"]
+    (today,) = used(service, made["id"], requests=4)["usage"]
     assert today["frames"] == 2 * payloads.FRAMES
     assert today["upload_bytes"] > 2 * len(sent["heatmaps"][1])
+
+
+def test_a_quota_holds_for_requests_of_the_same_moment(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make_key(service, frames_per_day=5)
+    holder_ = Principal(made["id"], "x", frozenset(Scope), "", Allowance(frames_per_day=5))
+    usage, together = Usage(service.app.state.db), Barrier(4)
+    monkeypatch.setattr(usage, "_known", lambda _day: together.wait(10) * 0)
+
+    def take(_number: int) -> bool:
+        try:
+            usage.take_frames(holder_, 3)
+        except TooManyRequests:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(take, range(4))) == 1
 
 
 def test_frames_are_counted_once_by_all_threads_and_processes(service: Service) -> None:
