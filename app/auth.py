@@ -20,7 +20,7 @@ from app.access.hosts import host_of
 from app.access.keyring import KeyRing
 from app.access.keys import PREFIX
 from app.access.principal import LOCAL, Principal, Scope
-from app.errors import Forbidden, Unauthorized
+from app.errors import Forbidden, TooManyRequests, Unauthorized
 from app.settings import LOOPBACK_HOSTS
 
 ADMIN: dict[str, Any] = {"x-rigfuse-scope": Scope.ADMIN.value}
@@ -99,12 +99,12 @@ async def is_stranger(connection: HTTPConnection) -> bool:
 
 
 async def is_still_good(connection: HTTPConnection) -> bool:
-    """Whether the key of a long-lived connection is; where the database is away, it counts as good for now."""
+    """Whether the key of a long-lived connection is; it counts as good where nobody can tell now."""
     try:
         await check_again(connection)
     except (Unauthorized, Forbidden):
         return False
-    except SQLAlchemyError:
+    except (SQLAlchemyError, TooManyRequests):
         return True
     return True
 

@@ -40,7 +40,8 @@ class Presence(threading.Thread):
     def end(self) -> None:
         """Say goodbye."""
         self._over.set()
-        self.join(self._context.settings.heartbeat_s)
+        if self.is_alive():
+            self.join(self._context.settings.heartbeat_s)
         try:
             with self._context.db.session() as session:
                 repository.stopped(session, self._context.owner)
