@@ -5,7 +5,7 @@
 #   WORKER_EXTRAS=worker,gpu   ONNX Runtime with its CUDA provider (and API_EXTRAS=gpu for the API)
 #   PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS   where pip finds other builds of the pinned torch. Plain pip installs the CUDA
 #       build on Linux, which also runs on a CPU; PyTorch publishes CPU wheels, a fifth of the size, in an index of its own.
-#   REVISION   the commit, for the image's label
+#   REVISION   the commit, for the image's label and the lineage of checkpoints
 
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONDONTWRITEBYTECODE=1 \
