@@ -43,13 +43,18 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop what came with this revision; imported checkpoints, which the first schema cannot hold, go too."""
+    """Drop what came with this revision.
+
+    What the first schema cannot hold goes too: imported checkpoints, and idempotency keys that several studios used.
+    """
     for table in NEW_TABLES:
         op.drop_table(table)
     for table, indexes in INDEXES.items():
         for columns in indexes:
             op.drop_index(op.f(_index(table, columns)), table)
     _narrow_checkpoints()
+    shared = "SELECT idempotency_key FROM adaptations GROUP BY idempotency_key HAVING count(*) > 1"
+    op.execute(f"UPDATE adaptations SET idempotency_key = NULL WHERE studio <> '' AND idempotency_key IN ({shared})")  # noqa: S608
     with op.batch_alter_table("adaptations") as batch:
         batch.drop_constraint(op.f("uq_adaptations_studio_idempotency_key"), type_="unique")
         batch.create_unique_constraint(op.f("uq_adaptations_idempotency_key"), ["idempotency_key"])

@@ -101,7 +101,11 @@ def test_going_back_gives_the_first_rows_again(database: Database) -> None:
             id="ckp_2", rig_id="rig_1", origin={"key": DIGEST}, method="metafuse", seed=0, artifact_sha256=DIGEST,
             size_bytes=1, manifest={},
         )  # fmt: skip
-        session.add(imported)
+        theirs = AdaptationRow(
+            id="ada_2", studio="north", rig_id="rig_1", capture_id="cap_1", method="metafuse", seed=0,
+            idempotency_key="monday",
+        )  # fmt: skip
+        session.add_all([imported, theirs])
         session.flush()
         activate(session, locked_rig(session, "rig_1"), "ckp_2", Action.ACTIVATED, "try it")
         assert rollback_stack(session, "rig_1") == ["ckp_1", "ckp_2"]
@@ -109,6 +113,10 @@ def test_going_back_gives_the_first_rows_again(database: Database) -> None:
     after = rows(database)
     # What was imported cannot be held there, and so nothing serves the rig that it served.
     assert after.pop("rigs") == [{**before.pop("rigs")[0], "active_checkpoint_id": None}]
+    # Two studios had one key, of which the first schema holds one.
+    keys = {row["id"]: row["idempotency_key"] for row in after["adaptations"]}
+    assert keys == {"ada_1": "monday", "ada_2": None}
+    after["adaptations"] = [row for row in after["adaptations"] if row["id"] == "ada_1"]
     assert after == before
     database.upgrade()
     with database.read_session() as session:
