@@ -45,11 +45,11 @@ class RequestLimits:
         limit = self._limit(scope)
         headers = Headers(scope=scope)
         declared = headers.get("content-length", "")
-        if declared.isdigit() and int(declared) > limit:
+        if declared.isdecimal() and int(declared) > limit:
             await problem_response(413, "upload_too_large", _too_large(limit))(scope, receive, send)
             return
         body = _Body(receive, limit, self._settings)
-        is_small = int(declared) <= STRANGERS_BYTES if declared.isdigit() else "transfer-encoding" not in headers
+        is_small = int(declared) <= STRANGERS_BYTES if declared.isdecimal() else "transfer-encoding" not in headers
         if not is_small and await _is_turned_away(scope):
             body.leave_unread()
         await self._serve(scope, body, send)

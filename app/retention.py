@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TypeVar
 
 import structlog
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.access.principal import SYSTEM
@@ -23,13 +23,16 @@ from app.db import Database
 from app.errors import Conflict
 from app.keeping import let_go, named
 from app.settings import Settings
-from app.tables import AdaptationPartRow, AdaptationRow, CaptureRow, CheckpointRow, RigRow, utc_now
+from app.tables import AdaptationEventRow, AdaptationPartRow, AdaptationRow, CaptureRow, CheckpointRow, RigRow, utc_now
 from app.uploads import forget_abandoned
 
 log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 
 _BATCH = 500
+_DELETED_AT_ONCE = 5_000
+DETAILS_KEPT = timedelta(days=7)
+"""So long after an adaptation its event stream still tells every step of its progress."""
 ABANDONED_AFTER = timedelta(days=1)
 """Bytes that no row ever named may belong to something that is still being written; after this long they do not."""
 
@@ -68,6 +71,7 @@ def sweep(database: Database, artifacts: Artifacts, settings: Settings) -> Swept
     forget_abandoned(settings)
     swept = Swept(purged, dropped, _remove_unnamed(system, artifacts))
     _forget_copies(system, artifacts)
+    _forget_details(system)
     if swept != Swept(0, 0, 0):
         log.info("retention", captures=purged, checkpoints=dropped, artifacts=swept.artifacts)
     return swept
@@ -141,6 +145,19 @@ def _forget_copies(database: Database, artifacts: Artifacts) -> None:
         for sha256 in batch:
             if sha256 not in live:
                 artifacts.forget_copy(sha256)
+
+
+def _forget_details(database: Database) -> None:
+    """Remove the parts of jobs that finished long ago, and every single report of their progress."""
+    for table, kinds in ((AdaptationEventRow, (AdaptationEventRow.kind == "progress",)), (AdaptationPartRow, ())):
+        ended = select(AdaptationRow.id).where(AdaptationRow.finished_at < utc_now() - DETAILS_KEPT)
+        some = select(table.id).where(table.adaptation_id.in_(ended), *kinds).limit(_DELETED_AT_ONCE)
+        while True:
+            with database.session() as session:  # short ones: SQLite has one writer
+                gone = session.scalars(some).all()
+                session.execute(delete(table).where(table.id.in_(gone)))
+            if len(gone) < _DELETED_AT_ONCE:
+                break
 
 
 def _done_with(session: Session, digests: Iterable[str]) -> frozenset[str]:

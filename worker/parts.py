@@ -150,13 +150,13 @@ def _tend_one(context: WorkerContext, job: AdaptationRow, rows: list[AdaptationP
 
 
 def _reclaim(context: WorkerContext, job: AdaptationRow, row: AdaptationPartRow, lease: Lease) -> None:
-    limit = context.settings.max_attempts
-    reason = f"The worker of part {row.number} ({row.work['piece']}) died."
     with context.db.session() as session:
-        if row.attempt >= limit:
+        leases.renew(session, parts.waiting(job), context.settings.lease_s)  # locks the adaptation, then the part
+        if not parts.reclaim(session, row, lease):
+            return  # its worker was only silent
+        if row.attempt >= context.settings.max_attempts:
+            reason = f"The worker of part {row.number} ({row.work['piece']}) died."
             leases.fail_attempt(session, parts.waiting(job), reason, job.attempt, cause="worker_died")
-        else:
-            parts.reclaim(session, row, lease)
     log.warning("part reclaimed", adaptation=job.id, part=row.number, owner=lease.owner)
 
 

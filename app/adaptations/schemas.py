@@ -39,7 +39,9 @@ class AdaptationError(BaseModel):
 
     code: str
     detail: str
-    cause: str | None = Field(default=None, description="where attempts ran out, what ended the last of them")
+    cause: str | None = Field(
+        default=None, description="the code of what really went wrong; another one where attempts ran out"
+    )
 
 
 class AttemptTold(BaseModel):

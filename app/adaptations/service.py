@@ -85,7 +85,8 @@ def retry(session: Session, queue: JobQueue, adaptation_id: str, idempotency_key
         options=old.options,
         priority=Priority(old.priority),
     )
-    return create(session, queue, old.rig_id, request, idempotency_key or f"retry of {old.id}", retry_of=old.id)
+    # No header begins with a space, so no client's own key is in the way.
+    return create(session, queue, old.rig_id, request, idempotency_key or f" retry of {old.id}", retry_of=old.id)
 
 
 def find(session: Session, adaptation_id: str) -> AdaptationRow:

@@ -33,16 +33,18 @@ def activate(session: Session, rig: RigRow, checkpoint_id: str, action: Action, 
 
 
 def roll_back(session: Session, rig: RigRow, reason: str = "") -> None:
-    """Serve with what was active before and is still there, possibly without fusion.
+    """Serve with what was active before and is still there, possibly without fusion; raises Conflict."""
+    _change(session, rig, rollback_target(session, rig.id), Action.ROLLED_BACK, reason)
 
-    Raises Conflict where there is no before.
-    """
-    stack = rollback_stack(session, rig.id)
+
+def rollback_target(session: Session, rig_id: str) -> str | None:
+    """The checkpoint that rolling back leads to, None for no fusion; raises Conflict where there is no way back."""
+    stack = rollback_stack(session, rig_id)
     if not stack:
         raise Conflict("No checkpoint of this rig is active, so there is nothing to roll back.", code="no_rollback")
     purged = _purged(session, stack)
     before = [id_ for id_ in stack[:-1] if id_ not in purged and id_ != stack[-1]]
-    _change(session, rig, before[-1] if before else None, Action.ROLLED_BACK, reason)
+    return before[-1] if before else None
 
 
 def withdraw(session: Session, rig: RigRow, reason: str) -> None:

@@ -51,12 +51,13 @@ def get_checkpoint(checkpoint_id: Id, session: ReadSessionDep) -> CheckpointMani
 )
 def get_artifact(
     checkpoint_id: Id,
-    session: ReadSessionDep,
+    database: DatabaseDep,
     artifacts: ArtifactsDep,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The checkpoint's bytes, in the safetensors format; the ETag is their SHA-256."""
-    row, _ = service.find_whole(session, checkpoint_id)
+    with database.read_session() as session:
+        row, _ = service.find_whole(session, checkpoint_id)
     etag = f'"{row.artifact_sha256}"'
     if if_none_match is not None and etag in if_none_match:
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
@@ -85,14 +86,28 @@ def activate_checkpoint(
         return Checkpoint.of(row, rig.active_checkpoint_id)
 
 
-@router.post("/rigs/{rig_id}/rollback", summary="Serve as before", responses=responses(401, 403, 404, 409, 422))
-def roll_back(rig_id: Id, session: SessionDep, because: BecauseBody = None) -> Rollback:
+@router.post(
+    "/rigs/{rig_id}/rollback", summary="Serve as before", responses=responses(401, 403, 404, 409, 422, 503, 507)
+)
+def roll_back(
+    *,
+    rig_id: Id,
+    request: Request,
+    database: DatabaseDep,
+    artifacts: ArtifactsDep,
+    rigs: RigsDep,
+    because: BecauseBody = None,
+) -> Rollback:
     """Serve the rig with the checkpoint that was active before, or without fusion where there was none.
 
-    Checkpoints that were purged are passed over.
+    Checkpoints that were purged are passed over; one that cannot serve is refused, as when it is activated.
     """
-    rig, before = service.roll_back(session, rig_id, because.reason if because else "")
-    return Rollback(rig=rig.id, active_checkpoint=rig.active_checkpoint_id, rolled_back=before)
+    target = service.rollback_target(database, rig_id)
+    if target is not None:
+        service.check_serving(database, artifacts, rigs, request.app.state.engines, target)
+    with database.session() as session:
+        rig, before = service.roll_back(session, rig_id, because.reason if because else "")
+        return Rollback(rig=rig.id, active_checkpoint=rig.active_checkpoint_id, rolled_back=before)
 
 
 @router.get(

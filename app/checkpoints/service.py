@@ -59,6 +59,13 @@ def activate(session: Session, checkpoint_id: str, reason: str) -> tuple[Checkpo
     return row, rig
 
 
+def rollback_target(database: Database, rig_id: str) -> str | None:
+    """The checkpoint that rolling the rig back leads to, None for no fusion; raises NotFound or Conflict."""
+    with database.read_session() as session:
+        get_usable_rig(session, rig_id)
+        return activation.rollback_target(session, rig_id)
+
+
 def roll_back(session: Session, rig_id: str, reason: str) -> tuple[RigRow, str]:
     """Serve the rig as before its last promotion or activation; answers the checkpoint that no longer serves."""
     rig = _changeable_rig(session, rig_id)

@@ -47,7 +47,7 @@ class Admission:
     def body(self, declared: str) -> Iterator[None]:
         """Promise room for a body of ``declared`` bytes, or of the most that may come where it is not said."""
         self._check_queue()
-        size = min(int(declared), self._largest_body) if declared.isdigit() else self._largest_body
+        size = min(int(declared), self._largest_body) if declared.isdecimal() else self._largest_body
         if self._promised and self._promised + size > self._upload_bytes:
             raise self._busy("More uploads are coming in than the service has room for")
         self._promised += size

@@ -61,7 +61,8 @@ class Batcher:
         if batch:
             self._run(batch)
         if job.poses is None:  # what went wrong together is tried alone, so that nobody suffers for another
-            return engine.poses(heatmaps, triangulation, keep=keep)
+            with self.turn():
+                return engine.poses(heatmaps, triangulation, keep=keep, told=stages.ended)
         return job.poses
 
     @contextmanager

@@ -94,10 +94,11 @@ class RigPatch(BaseModel):
     notes: Notes | None = None
     tags: list[Tag] | None = Field(default=None, max_length=32)
     capture_retention_days: Annotated[int, Field(ge=0, le=36_500), NoText] | None = Field(
-        default=None, description="captures are purged so long after their last use; 0 is never"
+        default=None,
+        description="captures are purged so long after their last use; 0 is never, null as the deployment says",
     )
     checkpoints_kept: Annotated[int, Field(ge=0, le=10_000), NoText] | None = Field(
-        default=None, description="the newest checkpoints that are kept; 0 is all of them"
+        default=None, description="the newest checkpoints that are kept; 0 is all, null as the deployment says"
     )
 
 

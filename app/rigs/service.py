@@ -41,9 +41,13 @@ def register(session: Session, sent: RigIn) -> RigRow:
 
 
 def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
-    """Change name, notes, tags or, with the scope ``admin``, how long things are kept; what is left out stays."""
+    """Change name, notes, tags or, with the scope ``admin``, how long things are kept; what is left out stays.
+
+    So does what is null, but for how long things are kept: there null is to follow the deployment again.
+    """
     row = repository.get_usable_rig(session, rig_id)
-    changes = patch.model_dump(exclude_none=True)
+    sent = patch.model_dump(exclude_unset=True)
+    changes = {field: value for field, value in sent.items() if value is not None or field in _RETENTION}
     retention = {field: changes[field] for field in _RETENTION if field in changes}
     if retention:
         if not acting(session).may(Scope.ADMIN):

@@ -103,6 +103,21 @@ def test_damaged_bytes_are_neither_sent_nor_activated(service: Service, rig: str
     assert active(service, rig) is None
 
 
+def test_nobody_rolls_back_to_damaged_bytes(service: Service, rig: str) -> None:
+    first, second = add_checkpoint(service, rig), add_checkpoint(service, rig)
+    assert [activate(service, checkpoint).status_code for checkpoint in (first, second)] == [200, 200]
+    sha256 = service.client.get(f"/v1/checkpoints/{first}").json()["artifact_sha256"]
+    path = service.app.state.artifacts.path(sha256)
+    whole = path.read_bytes()
+    path.write_bytes(b"x" * len(whole))
+    try:
+        assert_problem(roll_back(service, rig), 500, "corrupt_artifact")
+        assert active(service, rig) == second
+    finally:
+        path.write_bytes(whole)  # other tests have checkpoints of the same bytes
+    assert roll_back(service, rig).json()["active_checkpoint"] == first
+
+
 def test_an_operator_may_activate_what_was_not_promoted(service: Service, rig: str) -> None:
     checkpoint = add_checkpoint(service, rig, promoted=False)
     answer = activate(service, checkpoint)

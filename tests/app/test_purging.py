@@ -186,6 +186,12 @@ def test_how_long_things_are_kept_is_said_per_rig(service: Service, rig: str) ->
     refused = service.client.patch(f"/v1/rigs/{rig}", json={"capture_retention_days": -1})
     assert_problem(refused, 422, "invalid_input")
     assert [action for action, _ in audit(service, rig)][-2:] == ["rig.retention", "rig.retention"]
+    again = service.client.patch(f"/v1/rigs/{rig}", json={"capture_retention_days": None, "name": None}).json()
+    assert (again["capture_retention_days"], again["checkpoints_kept"], again["name"]) == (
+        None,
+        3,
+        changed.json()["name"],
+    )
 
 
 def test_only_an_administrator_purges_and_says_how_long_things_are_kept(

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from job_rows import add_capture, add_job, add_rig, get_job
+from job_rows import add_capture, add_job, add_rig, events_of, get_job
+from sqlalchemy import select
 
-from app.adaptations.states import State
+from app.adaptations.states import State, record
 from app.artifacts import ArtifactStore
 from app.checkpoints.activation import Action, activate, locked_rig
 from app.db import Database
@@ -164,6 +165,21 @@ def test_bytes_of_a_purge_that_was_interrupted_go_at_once(deployment: Deployment
     assert deployment.sweep() == Swept(0, 0, 2)
     with deployment.database.read_session() as session:
         assert not deployment.artifacts.holds(session.get_one(CaptureRow, capture).source_sha256)
+
+
+def test_of_jobs_long_past_the_progress_is_forgotten_and_the_end_is_not(deployment: Deployment) -> None:
+    jobs = {}
+    for name, age in (("old", 8 * DAY), ("young", DAY)):
+        jobs[name] = add_job(deployment.database, state=State.FAILED, finished_at=utc_now() - age)
+        with deployment.database.session() as session:
+            for kind in ("queued", "progress", "progress", "failed"):
+                record(session, jobs[name], kind, {})
+            session.add(AdaptationPartRow(adaptation_id=jobs[name], number=0, work={"piece": "width/0"}))
+    deployment.sweep()
+    kinds = {name: [event.kind for event in events_of(deployment.database, job)] for name, job in jobs.items()}
+    assert kinds == {"old": ["queued", "failed"], "young": ["queued", "progress", "progress", "failed"]}
+    with deployment.database.read_session() as session:
+        assert session.scalars(select(AdaptationPartRow.adaptation_id)).all() == [jobs["young"]]
 
 
 def test_several_sweeps_at_once_do_what_one_does(deployment: Deployment) -> None:

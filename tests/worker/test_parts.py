@@ -15,7 +15,7 @@ from app.tables import AdaptationPartRow, WorkerRow, utc_now
 from models.checkpoint import Checkpoint
 from worker.adapt import gather, run_adaptation
 from worker.context import WorkerContext
-from worker.parts import run_part
+from worker.parts import _tend_one, run_part
 from worker.sweeper import sweep
 
 PIECES = ["width/0", "width/1", "width/2"]
@@ -91,6 +91,21 @@ def test_what_the_broker_lost_is_sent_again_part_by_part_and_gathered(fleet: Wor
     gather(fleet, fanned_out)
     row = get_job(fleet.db, fanned_out)
     assert (row.state, row.attempt) == (State.SUCCEEDED, 1)
+
+
+def test_a_part_whose_last_worker_was_only_silent_ends_nothing(fleet: WorkerContext, fanned_out: str) -> None:
+    with fleet.db.session() as session:
+        session.execute(update(AdaptationPartRow).values(state=QUEUED, attempt=fleet.settings.max_attempts - 1))
+        held = parts.claim(session, fanned_out, 0, "elsewhere", 60)
+    assert held is not None
+    with fleet.db.read_session() as session:
+        ((job, rows),) = parts.of_waiting(session)
+    with fleet.db.session() as session:
+        parts.renew(session, held, 60)  # after the sweep looked
+    _tend_one(fleet, job, rows, {f"{fanned_out}/0"})
+    assert get_job(fleet.db, fanned_out).state == State.RUNNING
+    with fleet.db.session() as session:
+        assert parts.finish(session, held, "0" * 64) is False
 
 
 def test_a_part_that_kills_its_workers_ends_the_job(fleet: WorkerContext, fanned_out: str) -> None:
