@@ -24,7 +24,7 @@ def _ahead(moment: datetime) -> datetime:
 
 
 class KeyIn(BaseModel):
-    """A key to make. What is left out is not bounded."""
+    """A key to make. What is left out is bounded as the key that asks is."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -21,7 +21,7 @@ class Access(Calls):
         frames_per_day: int | None = None,
         stored_bytes: int | None = None,
     ) -> KeyMade:
-        """Make a key; ``key`` in the answer is shown this once only. What is not given is not bounded."""
+        """Make a key; ``key`` in the answer is shown this once only. What is not given is bounded as your own key is."""
         bounds = without_none(
             expires_at=None if expires_at is None else expires_at.isoformat(),
             requests_per_minute=requests_per_minute,

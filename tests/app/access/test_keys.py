@@ -106,6 +106,21 @@ def test_a_key_that_makes_no_sense_is_refused(service: Service, wanted: dict[str
     assert (answer.status_code, answer.json()["at"]) == (422, at), answer.text
 
 
+def test_no_key_outlives_or_outdoes_its_maker(service: Service) -> None:
+    ends = utc_now().replace(microsecond=0) + timedelta(minutes=2)
+    bounds = {"requests_per_minute": 50, "frames_per_day": 2, "stored_bytes": 3}
+    with new_holder(service, ["admin"], studio="north", expires_at=ends.isoformat(), **bounds) as maker:
+        child = maker.post("/v1/keys", json={"name": "child", "scopes": ["admin"]}).json()
+        assert {name: child[name] for name in bounds} == bounds
+        assert datetime.fromisoformat(child["expires_at"]) == ends
+        less = maker.post("/v1/keys", json={"name": "less", "frames_per_day": 1, "stored_bytes": None}).json()
+        assert (less["frames_per_day"], less["stored_bytes"]) == (1, 3)
+        later = (ends + timedelta(seconds=1)).isoformat()
+        for more in ({"expires_at": later}, *({name: value + 1} for name, value in bounds.items())):
+            refused = maker.post("/v1/keys", json={"name": "more", **more})
+            assert (refused.status_code, refused.json()["at"]) == (403, next(iter(more))), refused.text
+
+
 @pytest.mark.parametrize("key_id", ["key_none", "%00", "key_é"])
 def test_a_key_that_is_not_there(service: Service, key_id: str) -> None:
     for method in ("GET", "DELETE"):
