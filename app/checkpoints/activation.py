@@ -4,7 +4,7 @@ The history only grows. Read from its beginning it is a stack: promoting or acti
 rolling back takes away what lies above the checkpoint that it goes to, and what lies on top is served.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
 from sqlalchemy import select
@@ -51,6 +51,12 @@ def withdraw(session: Session, rig: RigRow, reason: str) -> None:
     """Serve without fusion, with no way back."""
     if rig.active_checkpoint_id is not None:
         _change(session, rig, None, Action.WITHDRAWN, reason)
+
+
+def rollbacks(session: Session, rig_id: str, alive: Collection[str]) -> list[str]:
+    """The checkpoints of ``alive`` that rolling back again and again would come to, the first one first."""
+    way = [id_ for id_ in reversed(rollback_stack(session, rig_id)) if id_ in alive]
+    return list(dict.fromkeys(way))[1:]  # the first is the active one
 
 
 def rollback_stack(session: Session, rig_id: str) -> list[str]:

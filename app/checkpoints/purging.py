@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app import audit
 from app.artifacts import Artifacts
-from app.checkpoints.activation import locked_rig, rollback_stack
+from app.checkpoints.activation import locked_rig, rollbacks
 from app.db import Database
 from app.errors import Conflict
 from app.keeping import let_go
@@ -43,9 +43,8 @@ def purge_surplus(session: Session, rig_id: str, kept: int) -> list[CheckpointRo
     rig = locked_rig(session, rig_id)
     query = select(CheckpointRow).where(CheckpointRow.rig_id == rig_id, CheckpointRow.purged_at.is_(None))
     rows = session.scalars(query.order_by(CheckpointRow.created_at.desc(), CheckpointRow.id.desc())).all()
-    alive = {row.id for row in rows}
-    way_back = [id_ for id_ in rollback_stack(session, rig_id) if id_ in alive]
-    keep = {rig.active_checkpoint_id, *way_back[-kept:], *(row.id for row in rows[:kept])}
+    way_back = rollbacks(session, rig_id, {row.id for row in rows})
+    keep = {rig.active_checkpoint_id, *way_back[:kept], *(row.id for row in rows[:kept])}
     surplus = [row for row in rows if row.id not in keep and not row.pinned]
     mark(session, surplus, "policy")
     return surplus

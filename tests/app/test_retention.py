@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from app.adaptations.states import State, record
 from app.artifacts import ArtifactStore
-from app.checkpoints.activation import Action, activate, locked_rig
+from app.checkpoints.activation import Action, activate, locked_rig, rollback_target
 from app.db import Database
 from app.retention import Swept, keep_until, sweep
 from app.settings import Settings
@@ -124,14 +124,16 @@ def test_checkpoints_that_may_still_be_wanted_stay(deployment: Deployment) -> No
         for id_ in (ids[0], ids[1], ids[2], ids[3]):
             activate(session, row, id_, Action.ACTIVATED)
         session.get_one(CheckpointRow, ids[4]).pinned = True
-    assert deployment.sweep(checkpoints_kept=2) == Swept(0, 3, 0)
-    # The way back (2, and 3 which is active), the pinned one, and the newest two.
-    assert deployment.alive(ids) == [False, False, True, True, True, False, True, True]
+    assert deployment.sweep(checkpoints_kept=2) == Swept(0, 2, 0)
+    # The way back (2, then 1), the active one (3), the pinned one, and the newest two.
+    assert deployment.alive(ids) == [False, True, True, True, True, False, True, True]
     deployment.set_rig(rig, checkpoints_kept=0)
     assert deployment.sweep(checkpoints_kept=1) == Swept(0, 0, 0)
     deployment.set_rig(rig, checkpoints_kept=1)
     assert deployment.sweep().checkpoints == 2
-    assert deployment.alive(ids) == [False, False, False, True, True, False, False, True]
+    assert deployment.alive(ids) == [False, False, True, True, True, False, False, True]
+    with deployment.database.session() as session:
+        assert rollback_target(session, rig) == ids[2]
 
 
 def test_what_nobody_names_goes_once_it_is_old(deployment: Deployment) -> None:
