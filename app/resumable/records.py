@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from app.tables.base import utc_now
 
+UNBEGUN = timedelta(minutes=15)
+"""So long an upload holds its room of which no byte has come."""
 _ID = re.compile(r"upl_[0-9a-f]{24}")
 
 
@@ -50,8 +52,9 @@ class Pending:
     @classmethod
     def of(cls, declared: Declared, size: int, modified: float, expiry: timedelta) -> "Pending":
         """From the file's size and the time of its last change."""
+        kept = expiry if size else min(expiry, UNBEGUN)
         # Whole seconds, as the header can tell no finer.
-        return cls(declared, size, datetime.fromtimestamp(int(modified), UTC) + expiry)
+        return cls(declared, size, datetime.fromtimestamp(int(modified), UTC) + kept)
 
     @property
     def id(self) -> str:

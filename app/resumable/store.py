@@ -16,7 +16,7 @@ from io import FileIO
 from pathlib import Path
 
 from app.access.principal import Principal
-from app.errors import Conflict, Locked, NotFound, StorageFull, TooManyRequests
+from app.errors import Conflict, Forbidden, Locked, NotFound, StorageFull, TooManyRequests
 from app.resumable.records import Declared, Pending, is_upload_id
 from app.settings import Settings
 from app.tables.base import new_id, utc_now
@@ -25,6 +25,7 @@ from models.errors import InvalidInput
 
 _SPARE_BYTES = 64 << 20  # what is left to everybody else on the disk
 _RETRY_S = 60.0
+_STUDIOS_SHARE = 0.5  # so that no studio can take the room of all others
 _IN_PATH = "path.upload_id"
 
 
@@ -39,7 +40,7 @@ class UploadStore:
         self._expiry = timedelta(seconds=settings.upload_expiry_s)
 
     def create(self, owner: Principal, length: int, sha256: str | None, metadata: str) -> Pending:
-        """Begin an upload of ``length`` bytes; raises TooManyRequests and StorageFull where there is no room."""
+        """Begin an upload of ``length`` bytes; raises TooManyRequests, Forbidden and StorageFull: there is no room."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
             self.sweep()
@@ -143,10 +144,29 @@ class UploadStore:
                 retry_after_s=_RETRY_S,
             )
         promised = sum(other.declared.length for other in waiting)
+        self._check_share(owner, length, [other.declared for other in waiting])
         to_come = sum(other.declared.length - other.offset for other in waiting)
         free = shutil.disk_usage(self._folder).free - _SPARE_BYTES
         if promised + length > self._total_bytes or to_come + length > free:
             raise StorageFull(f"There is no room for {length:,} bytes; try again later.", code="no_room_for_upload")
+
+    def _check_share(self, owner: Principal, length: int, waiting: list[Declared]) -> None:
+        """Raise Forbidden beyond the key's quota, and StorageFull beyond what one studio may declare."""
+        wanted = length + sum(other.length for other in waiting if other.studio == owner.studio)
+        allowed = owner.allowance.stored_bytes
+        if allowed is not None and wanted > allowed:
+            raise Forbidden(
+                f"Captures may take {allowed:,} bytes, and with this upload {wanted:,} would be declared.",
+                at="header.upload-length",
+                code="quota_exceeded",
+            )
+        share = int(_STUDIOS_SHARE * self._total_bytes)
+        if owner.studio and wanted > share:
+            raise StorageFull(
+                f"A studio's uploads may have {share:,} bytes together, and {wanted:,} would be declared; use or end "
+                "one of them first.",
+                code="no_room_for_upload",
+            )
 
     def _everything(self) -> list[Pending]:
         ids = [path.stem for path in self._folder.glob("*.json")]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.access.principal import Principal, Scope
-from app.errors import NotFound, StorageFull
+from app.access.principal import Allowance, Principal, Scope
+from app.errors import Forbidden, NotFound, StorageFull
+from app.resumable.records import UNBEGUN
 from app.resumable.store import UploadStore
 from app.settings import Settings
 from app.uploads import write_all
@@ -42,6 +43,37 @@ def test_uploads_survive_a_new_process_and_end_with_their_time(settings: Setting
     assert later.sweep() == 1
     assert not data.exists()
     assert later.sweep() == 0
+
+
+def test_an_upload_of_which_nothing_came_soon_gives_its_room_back(settings: Settings) -> None:
+    store = UploadStore(settings)
+    begun, unbegun = (store.create(NOBODYS, 5, None, "").id for _ in range(2))
+    with store.appending(NOBODYS, begun, 0) as file:
+        file.write(b"a")
+    for upload in (begun, unbegun):
+        data = settings.uploads_dir / "resumable" / f"{upload}.data"
+        os.utime(data, (0, time.time() - UNBEGUN.total_seconds() - 2))
+    assert [left.id for left in store.all(NOBODYS)] == [begun]
+
+
+def test_a_studio_declares_half_of_the_room_and_a_deployment_all(settings: Settings) -> None:
+    store = UploadStore(settings.model_copy(update={"uploads_total_bytes": 100}))
+    store.create(STUDIO_A, 50, None, "")
+    with pytest.raises(StorageFull, match="50 bytes together, and 51"):
+        store.create(STUDIO_A, 1, None, "")
+    store.create(STUDIO_B, 20, None, "")
+    store.create(NOBODYS, 30, None, "")
+    alone = UploadStore(settings.model_copy(update={"data_dir": settings.data_dir / "b", "uploads_total_bytes": 100}))
+    alone.create(NOBODYS, 100, None, "")
+
+
+def test_a_key_declares_no_more_than_it_may_store(settings: Settings) -> None:
+    bounded = Principal("key_c", "c", frozenset(Scope), "c", Allowance(stored_bytes=1000))
+    store = UploadStore(settings)
+    store.create(bounded, 600, None, "")
+    with pytest.raises(Forbidden, match=r"1,000 bytes, and with this upload 1,001") as refused:
+        store.create(bounded, 401, None, "")
+    assert refused.value.code == "quota_exceeded"
 
 
 def test_a_disk_without_room_is_told_before_anything_is_sent(settings: Settings) -> None:
