@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from structlog.contextvars import get_contextvars
 
 from app import audit, tracing
+from app.adaptations.attempts import History, histories
 from app.adaptations.priority import Priority
 from app.adaptations.schemas import AdaptationRequest
 from app.adaptations.states import FINISHED, State, change, move, record
@@ -35,7 +36,7 @@ def create(
     validate_options(request.method, request.options)
     studio = get_rig(session, rig_id).studio
     if idempotency_key is not None and (earlier := _by_key(session, studio, idempotency_key)):
-        return _same(earlier, rig_id, request)
+        return _same(session, earlier, rig_id, request, retry_of)
     _check_rig_and_capture(session, rig_id, request.capture)
     row = AdaptationRow(
         id=new_id("ada"),
@@ -58,7 +59,7 @@ def create(
         earlier = _by_key(session, studio, idempotency_key) if idempotency_key is not None else None
         if earlier is None:
             raise
-        return _same(earlier, rig_id, request)
+        return _same(session, earlier, rig_id, request, retry_of)
     lineage = {} if retry_of is None else {"retry_of": retry_of}
     record(session, row.id, State.QUEUED, {"state": State.QUEUED, "stage": "queued", "progress": 0.0, **lineage})
     audit.record(session, "adaptation.requested", row.id, rig=rig_id, capture=request.capture, **lineage)
@@ -69,8 +70,8 @@ def create(
 def retry(session: Session, queue: JobQueue, adaptation_id: str, idempotency_key: str | None) -> AdaptationRow:
     """Ask again for what failed or was cancelled, as a new adaptation; asked twice it answers the same one.
 
-    Raises Conflict where the adaptation has not come to such an end. With an ``idempotency_key`` of its own it is
-    another retry of the same adaptation.
+    Raises Conflict where the adaptation has not come to such an end, or where its retry has. With an
+    ``idempotency_key`` of its own it is another retry of the same adaptation.
     """
     old = find(session, adaptation_id)
     if old.state not in {State.FAILED, State.CANCELLED}:
@@ -86,7 +87,13 @@ def retry(session: Session, queue: JobQueue, adaptation_id: str, idempotency_key
         priority=Priority(old.priority),
     )
     # No header begins with a space, so no client's own key is in the way.
-    return create(session, queue, old.rig_id, request, idempotency_key or f" retry of {old.id}", retry_of=old.id)
+    key = idempotency_key or f" retry of {old.id}"
+    row = create(session, queue, old.rig_id, request, key, retry_of=old.id)
+    if idempotency_key is None and row.state in {State.FAILED, State.CANCELLED}:
+        raise Conflict(
+            f"It was tried again as {row.id}, which is {row.state}: retry that one.", code="adaptation_not_retryable"
+        )
+    return row
 
 
 def find(session: Session, adaptation_id: str) -> AdaptationRow:
@@ -125,9 +132,13 @@ def _by_key(session: Session, studio: str, key: str) -> AdaptationRow | None:
     return session.scalars(query).one_or_none()
 
 
-def _same(earlier: AdaptationRow, rig_id: str, request: AdaptationRequest) -> AdaptationRow:
+def _same(
+    session: Session, earlier: AdaptationRow, rig_id: str, request: AdaptationRequest, retry_of: str | None
+) -> AdaptationRow:
+    repeated = histories(session, [earlier.id]).get(earlier.id, History()).retry_of
     then = (earlier.rig_id, earlier.capture_id, earlier.method, earlier.seed, earlier.options, earlier.priority)
-    if then != (rig_id, request.capture, request.method, request.seed, request.options, request.priority):
+    now = (rig_id, request.capture, request.method, request.seed, request.options, request.priority)
+    if then != now or repeated != retry_of:  # a retry is another request than the one it repeats
         raise Conflict(
             "This Idempotency-Key came before with another request; use a new key for a new request.",
             at="header.idempotency-key",

@@ -99,6 +99,21 @@ def test_what_was_cancelled_is_tried_again_once(service: Service, rig: str, capt
     assert retry(service, "ada_none").status_code == 404
 
 
+def test_a_retry_that_would_start_nothing_is_refused(service: Service, rig: str, capture: str) -> None:
+    key = {"Idempotency-Key": f"of {rig}"}
+    body = {"capture": capture}
+    job = service.client.post(f"/v1/rigs/{rig}/adaptations", json=body, headers=key).json()["id"]
+    service.client.post(f"/v1/adaptations/{job}/cancel")
+    reused = retry(service, job, **key)
+    assert (reused.status_code, reused.json()["code"]) == (409, "idempotency_key_reused")
+    second = retry(service, job).json()["id"]
+    service.client.post(f"/v1/adaptations/{second}/cancel")
+    over = retry(service, job)
+    assert (over.status_code, over.json()["code"]) == (409, "adaptation_not_retryable")
+    assert over.json()["detail"] == f"It was tried again as {second}, which is cancelled: retry that one."
+    assert retry(service, second).json()["retry_of"] == second
+
+
 def test_workers_are_listed_with_whether_they_live(service: Service, rig: str, capture: str) -> None:
     job, now = ask(service, rig, capture)["id"], utc_now()
     seen = {"now": now, "long ago": now - timedelta(hours=1)}
