@@ -32,12 +32,14 @@ class Ready(BaseModel):
     omega_base: str
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Does the process live?")
 async def healthz() -> Alive:
     """Answers as long as the process does, whatever its surroundings do and however busy its threads are."""
     return Alive()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Is everything there that serving needs?", responses=responses(503))
 async def readyz(request: Request) -> Ready:
     """Asks all parts at once, each for two seconds at most; the problem names those that do not answer, and why."""

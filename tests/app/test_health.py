@@ -27,6 +27,12 @@ def test_a_whole_service_is_ready(service: Service) -> None:
     assert service.client.get("/healthz").json() == {"status": "ok"}
 
 
+def test_a_load_balancer_may_ask_with_head(service: Service) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = service.client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_readiness_names_what_does_not_answer(make_settings: Callable[..., Settings]) -> None:
     settings = make_settings(broker_url="redis://127.0.0.1:1/0")
     with serving(settings) as running:
