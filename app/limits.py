@@ -44,6 +44,11 @@ class RequestLimits:
             return
         limit = self._limit(scope)
         headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # RFC 9112, 6.1: whoever stands in front may have read another end of this request than we would.
+            detail = "The request has both Content-Length and Transfer-Encoding; send one of them."
+            await problem_response(400, "bad_request", detail, headers={"Connection": "close"})(scope, receive, send)
+            return
         declared = headers.get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
             await problem_response(413, "upload_too_large", _too_large(limit))(scope, receive, send)

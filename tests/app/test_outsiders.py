@@ -168,6 +168,14 @@ def test_with_a_key_to_look_nothing_is_changed(server: Server, world: World) -> 
         assert root.get(f"/v1/rigs/{rig}").json()["status"] == "registered"
 
 
+def test_a_request_of_two_lengths_is_refused_and_is_its_connections_last(server: Server) -> None:
+    lines = ("Content-Type: application/json", "Content-Length: 4", "Transfer-Encoding: chunked")
+    said = server.said(head("POST", "/v1/rigs", *lines) + b"0\r\n\r\n" + head("GET", "/healthz"))
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert b"Content-Length and Transfer-Encoding" in said
+
+
 TRICKS = [
     "..%2f..%2f..%2fetc%2fpasswd", "%2e%2e%2f%2e%2e%2frigfuse.db", "%00", "a%00b",
     "%0d%0aX-Evil:%201", "rig_%F0%9F%92%A5", "%ff%fe", "%c0%ae%c0%ae/", "x" * 5000, "%25%32%65", "file:%2f%2f%2fetc",
