@@ -1,6 +1,7 @@
 """What earns promotion: evidence, on frames held out, against all that a studio could do instead.
 
-The higher JDR wins, at the same JDR the lower reprojection error. A checkpoint serves only where it is shown to win
+The higher JDR wins, at the same JDR the lower reprojection error unless joints in space are shown to be further off.
+What finds less than half of the labelled joints never wins. A checkpoint serves only where it is shown to win
 against what would serve without it, and wins against every other rival with a chance of four in five. The reason is
 told in words; where the frames are too few to tell, so is what more labels would help. docs/science.md has what other
 rules were measured to get wrong.
@@ -21,6 +22,9 @@ _MAX_TURN_DEGREES = 10.0
 _NOTHING = 1e-6  # rounding
 _LIKELY = 0.8
 _MIN_AGREEMENT = 0.5
+_MIN_JDR = (
+    0.5  # with less, most of what would be served is wrong by the labels: so it is where these are another camera's
+)
 _MOST_FRAMES = 1000  # more labels than this are not asked for
 RIVALS = {
     "no_fusion": "No-Fusion",
@@ -59,7 +63,13 @@ class Evidence:
     def ranks_above(self) -> bool:
         """Whether the checkpoint finds more joints in the mean, or as many and its joints in space fit better."""
         gain = self.jdr.value if np.isfinite(self.jdr.value) else 0.0
-        return gain > _NOTHING or (gain >= -_NOTHING and self.reprojection_px.value > _NOTHING)
+        fits = self.reprojection_px.value > _NOTHING and not self.further_off
+        return gain > _NOTHING or (gain >= -_NOTHING and fits)
+
+    @property
+    def further_off(self) -> bool:
+        """Whether it is shown that joints in space are further from the labels than the rival's."""
+        return self.mpjpe_mm.high < -_NOTHING
 
     @property
     def earns(self) -> bool:
@@ -73,10 +83,10 @@ class Evidence:
     def verdict(self) -> str:
         """``better`` or ``worse`` where that is shown, ``alike`` where it is shown that JDR hardly differs.
 
-        Else ``unclear``. Where JDR decides nothing, the reprojection error does.
+        Else ``unclear``. Where JDR decides nothing, the reprojection error does, but not against what MPJPE shows.
         """
-        for gain in (self.jdr, self.reprojection_px):
-            if gain.low > _NOTHING and self.jdr.value > -_NOTHING:
+        for gain, denied in ((self.jdr, False), (self.reprojection_px, self.further_off)):
+            if gain.low > _NOTHING and self.jdr.value > -_NOTHING and not denied:
                 return "better"
             if gain.high < -_NOTHING and self.jdr.value < _NOTHING:
                 return "worse"
@@ -110,6 +120,7 @@ def verdict(
     no repair should hide. ``report["world"]`` says whether joints in space would move for those who are served now.
     """
     against = _doubt_about_cameras(report["calibration"]) or _doubt_about_labels(report.get("label_agreement"))
+    against = against or _hardly_any(report, evidence)
     if against is None and report.get("incumbent", {}).get("identical"):
         against = "it fuses exactly as the checkpoint that serves now."
     against = against or next(filter(None, (_defeat(report, row) for row in evidence)), None)
@@ -127,7 +138,7 @@ def verdict(
 def _defeat(report: Mapping[str, Any], row: Evidence) -> str | None:
     """Why a rival keeps the checkpoint from serving, and what more labels would help; None where it does not."""
     rival = RIVALS[row.rival]
-    fused, other = _told(report["fused"]), _told(report[row.rival])
+    fused, other = _told(report["fused"]), f"{_told(report[row.rival])} ({_lead(row)})"
     if not row.ranks_above:
         told = f"on held-out frames its {fused} does not beat {rival} with {other}."
         return told + (_doubt(row) if row.verdict == "unclear" else "") + _favour(report, row)
@@ -160,7 +171,7 @@ def _favour(report: Mapping[str, Any], row: Evidence) -> str:
 
 
 def _victory(report: Mapping[str, Any], evidence: Sequence[Evidence]) -> str:
-    beaten = [f"{RIVALS[row.rival]} with {_told(report[row.rival])}" for row in evidence]
+    beaten = [f"{RIVALS[row.rival]} with {_told(report[row.rival])} ({_lead(row)})" for row in evidence]
     close = [RIVALS[row.rival] for row in evidence if row.verdict != "better"]
     told = f"on held-out frames its {_told(report['fused'])} beats {_listed(beaten)}."
     return told + (f" Its lead over {_listed(close)} may be chance." if close else "")
@@ -200,12 +211,35 @@ def _doubt_about_labels(agreement: float | None) -> str | None:
     )
 
 
-def _told(score: Mapping[str, Any]) -> str:
-    jdr, reprojection = score["jdr"], score["reprojection_px"]
+def _hardly_any(report: Mapping[str, Any], evidence: Sequence[Evidence]) -> str | None:
+    """Why scores near nothing rank nobody: who finds a joint here and there finds it by chance."""
+    fused = report["fused"]["jdr"]
+    if fused is None or fused >= _MIN_JDR:
+        return None
+    found = {RIVALS[row.rival]: report[row.rival]["jdr"] or 0.0 for row in evidence}
+    best = max(found, key=lambda name: found[name])
+    told = f"on held-out frames it finds only {fused:.1%} of the labelled joints, {best} {found[best]:.1%}."
+    if found[best] >= _MIN_JDR:
+        return told
     return (
-        f"JDR of {'unknown' if jdr is None else format(jdr, '.1%')} "
-        f"(reprojection {'unknown' if reprojection is None else format(reprojection, '.1f') + ' px'})"
+        f"{told} Less than half is too little to judge by: the labels do not fit what the detector sees. Are "
+        "calibrations, labels or heatmaps exchanged between cameras, or frames shifted?"
     )
+
+
+def _told(score: Mapping[str, Any]) -> str:
+    return f"JDR of {'unknown' if score['jdr'] is None else format(score['jdr'], '.1%')}"
+
+
+def _lead(row: Evidence) -> str:
+    """What decided: the lead in JDR; where it may be nothing, by how much joints that both place fit better."""
+    jdr, error, space = row.jdr.value, row.reprojection_px.value, row.mpjpe_mm.value
+    told = f"{_points(jdr)} points" if np.isfinite(jdr) else "lead unknown"
+    if row.jdr.low > _NOTHING or row.jdr.high < -_NOTHING:
+        return told
+    if np.isfinite(error):
+        told += f", reprojection {abs(error):.1f} px {'lower' if error > 0 else 'higher'}"
+    return told + (f", but {-space:.0f} mm further off in space" if row.further_off else "")
 
 
 def _points(value: float) -> str:

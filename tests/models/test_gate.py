@@ -10,19 +10,19 @@ UNKNOWN = Interval(float("nan"), -np.inf, np.inf)
 SURE, CHANCE = 0.01, 0.2  # half widths of intervals
 
 
-def evidence(rival, gain, reach=SURE, px=(0.0, 1.0), frames=12):
-    """A lead of ``gain`` in JDR, and of ``px`` in reprojection error, each with half its interval's width."""
-    jdr, error = (
+def evidence(rival, gain, reach=SURE, px=(0.0, 1.0), mm=(0.0, np.inf), frames=12):
+    """A lead in JDR, in reprojection error and in MPJPE, each with half its interval's width."""
+    jdr, error, space = (
         Interval(value, value - half, value + half, float(norm.cdf(2 * value / half)) if half else 0.5)
-        for value, half in ((gain, reach), px)
+        for value, half in ((gain, reach), px, mm)
     )
-    return Evidence(rival, frames, jdr, UNKNOWN, error, UNKNOWN)
+    return Evidence(rival, frames, jdr, UNKNOWN, error, space)
 
 
-def report(*rows, agreement=1.0, error_px=0.3, turned=1.0, more=None, **calibration):
-    fused = {"jdr": 0.9, "reprojection_px": 4.0}
+def report(*rows, jdr=0.9, agreement=1.0, error_px=0.3, turned=1.0, more=None, **calibration):
+    fused = {"jdr": jdr, "reprojection_px": 4.0}
     cameras = [{"camera": "left", "turned_degrees": 0.1}, {"camera": "right", "turned_degrees": turned}]
-    rivals = {row.rival: {"jdr": 0.9 - row.jdr.value, "reprojection_px": 4.0} for row in rows}
+    rivals = {row.rival: {"jdr": jdr - row.jdr.value, "reprojection_px": 4.0} for row in rows}
     told = {"repaired": True, "extrinsics": "sent", "label_reprojection_median_heatmap_px": error_px}
     calibration = told | {"cameras": cameras} | calibration
     return {"fused": fused, **rivals, "label_agreement": agreement, "calibration": calibration, **(more or {})}
@@ -82,6 +82,36 @@ def test_at_the_same_jdr_the_reprojection_error_decides():
 
 def test_a_higher_reprojection_error_does_not_outweigh_more_joints():
     assert decided(*[evidence(row.rival, row.jdr.value, px=(-2.0, 0.5)) for row in GOOD])[0]
+
+
+def test_what_decided_is_what_is_told():
+    assert "No-Fusion with JDR of 80.0% (+10.0 points)," in decided(*GOOD)[1]
+    tie = [evidence(row.rival, 0.0, px=(2.0, 0.5)) for row in GOOD]
+    assert "No-Fusion with JDR of 90.0% (+0.0 points, reprojection 2.0 px lower)," in decided(*tie)[1]
+
+
+def test_a_tie_is_not_broken_where_joints_in_space_are_shown_to_be_further_off():
+    tie = [evidence(row.rival, 0.0, px=(2.0, 0.5), mm=(-105.0, 90.0)) for row in GOOD]
+    promoted, reason = decided(*tie)
+    assert not promoted
+    assert "reprojection 2.0 px lower, but 105 mm further off in space" in reason
+    assert tie[0].verdict != "better"
+    assert decided(*[evidence(row.rival, 0.0, px=(2.0, 0.5), mm=(-105.0, 110.0)) for row in GOOD])[0]
+    assert decided(*[evidence(row.rival, row.jdr.value, mm=(-105.0, 90.0)) for row in GOOD])[0]
+
+
+@pytest.mark.parametrize("jdr", [0.0, 0.03, 0.49])
+def test_what_finds_hardly_any_joint_is_not_promoted_whatever_it_beats(jdr):
+    promoted, reason = decided(*(evidence(row.rival, 0.0, 0.0, px=(2.0, 0.5)) for row in GOOD), jdr=jdr)
+    assert not promoted
+    assert "exchanged between cameras" in reason
+    assert f"finds only {jdr:.1%}" in reason
+
+
+def test_where_a_rival_finds_most_joints_the_labels_are_not_suspected():
+    promoted, reason = decided(*GOOD[:2], evidence("robust_triangulation", -0.4), jdr=0.4)
+    assert not promoted
+    assert reason.endswith("only 40.0% of the labelled joints, robust triangulation 80.0%.")
 
 
 @pytest.mark.parametrize(
