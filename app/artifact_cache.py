@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from app.artifacts import forget_old, new_file, open_verified, seal
+from app.artifact_files import forget_old, new_file, seal
+from app.artifacts import open_verified
 from app.disks import is_full, told_when_full
 from models.errors import CorruptArtifact
 

@@ -2,19 +2,19 @@
 
 import contextlib
 import hashlib
-import os
 import re
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-from app.disks import time_on, told_when_full
-from app.errors import MisconfiguredService
+from app.artifact_files import forget_old, new_file, seal, sync_directory
+from app.disks import told_when_full
+from app.errors import MisconfiguredService, ServiceUnavailable
+from app.store_identity import identity_of, named
 from models.errors import CorruptArtifact
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -89,9 +89,9 @@ class Artifacts(ABC):
 
 
 class ArtifactStore(Artifacts):
-    """Artifacts in a local directory, ``file:///…``."""
+    """Artifacts in a local directory, ``file:///…``, which is made here only: one that is gone later is away."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, make: bool = True) -> None:
         parts = urlsplit(url)
         if parts.scheme != "file" or parts.netloc or not parts.path:
             raise MisconfiguredService(
@@ -101,12 +101,14 @@ class ArtifactStore(Artifacts):
             )
         self.root = Path(unquote(parts.path))
         self._incoming = self.root / "incoming"
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._identity = named(self.root) if make else identity_of(self.root)
+        if make:
+            self._incoming.mkdir(exist_ok=True)
 
     def put_bytes(self, data: bytes) -> str:
         """Store ``data`` and answer its SHA-256."""
         sha256 = hashlib.sha256(data).hexdigest()
-        with told_when_full(), new_file(self._incoming) as handle:
+        with self._there(), told_when_full(), new_file(self._incoming) as handle:
             handle.write(data)
             seal(handle, self._target(sha256))
         return sha256
@@ -114,7 +116,7 @@ class ArtifactStore(Artifacts):
     def put_file(self, path: Path) -> str:
         """Store a copy of the file at ``path`` and answer its SHA-256, in bounded memory."""
         digest = hashlib.sha256()
-        with told_when_full(), path.open("rb") as source, new_file(self._incoming) as handle:
+        with self._there(), told_when_full(), path.open("rb") as source, new_file(self._incoming) as handle:
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 handle.write(chunk)
@@ -123,7 +125,8 @@ class ArtifactStore(Artifacts):
 
     def open(self, sha256: str) -> BinaryIO:
         """The artifact's file, verified and at its beginning; it stays readable if the artifact is deleted."""
-        return open_verified(self._target(sha256), sha256)
+        with self._there():
+            return open_verified(self._target(sha256), sha256)
 
     def path(self, sha256: str) -> Path:
         """Where the artifact lies, verified."""
@@ -133,21 +136,28 @@ class ArtifactStore(Artifacts):
     @contextlib.contextmanager
     def borrow(self, sha256: str) -> Iterator[Path]:
         """Where the artifact lies, verified."""
-        yield self.path(sha256)
+        with self._there():
+            yield self.path(sha256)
 
     def holds(self, sha256: str) -> bool:
         """Whether there is an artifact of that name; its bytes are not looked at."""
-        return self._target(sha256).is_file()
+        with self._there():
+            return self._target(sha256).is_file()
 
     def delete(self, sha256: str) -> None:
         """Remove the artifact; no error where it is not there."""
         target = self._target(sha256)
-        target.unlink(missing_ok=True)
-        if target.parent.is_dir():
-            _sync_directory(target.parent)
+        with self._there():
+            try:
+                target.unlink()
+            except FileNotFoundError:
+                self._check_there()  # a store that went this moment keeps the bytes
+            else:
+                sync_directory(target.parent)
 
     def list(self) -> Iterator[Stored]:
         """Everything stored, in no order."""
+        self._check_there()
         for path in self.root.glob("??/*"):
             if _SHA256.fullmatch(path.name):
                 with contextlib.suppress(FileNotFoundError):
@@ -155,13 +165,29 @@ class ArtifactStore(Artifacts):
 
     def forget_incoming(self, older_than_s: float = 0.0) -> int:
         """Remove what was begun this long ago and not ended; without an age, only for who uses the store alone."""
-        return forget_old(self._incoming, older_than_s)
+        with self._there():
+            return forget_old(self._incoming, older_than_s)
 
     def check_writable(self) -> None:
         """Write and remove a small file; raises OSError when the store cannot take bytes."""
-        with new_file(self._incoming) as handle:
+        with self._there(), new_file(self._incoming) as handle:
             handle.write(b"ok")
             handle.flush()
+
+    @contextlib.contextmanager
+    def _there(self) -> Iterator[None]:
+        """Raise ServiceUnavailable where the store is not there before the block, or that is why the block failed."""
+        self._check_there()
+        try:
+            yield
+        except (OSError, CorruptArtifact):
+            self._check_there()
+            raise
+
+    def _check_there(self) -> None:
+        if not self.root.is_dir() or identity_of(self.root) != self._identity:
+            told = "The artifact store is away: its directory is not there, or another one; try again in a moment."
+            raise ServiceUnavailable(told, at="artifacts", retry_after_s=5)
 
     def _target(self, sha256: str) -> Path:
         check_name(sha256)
@@ -197,45 +223,3 @@ def open_verified(path: Path, sha256: str) -> BinaryIO:
         handle.seek(0)
         closing.pop_all()
     return cast("BinaryIO", handle)
-
-
-@contextlib.contextmanager
-def new_file(folder: Path) -> Iterator[IO[bytes]]:
-    """A file in ``folder`` that is gone after the block unless it was sealed."""
-    # A name of its own is needed for the rename, so the file is not one that deletes itself on close.
-    handle = tempfile.NamedTemporaryFile(dir=folder, delete=False)  # noqa: SIM115 -- closed below, where a full disk may object
-    try:
-        yield cast("IO[bytes]", handle)
-    finally:
-        with contextlib.suppress(OSError):
-            handle.close()
-        with contextlib.suppress(FileNotFoundError):
-            Path(handle.name).unlink()
-
-
-def seal(handle: IO[bytes], target: Path) -> None:
-    """Give what was written its name, once it is on the disk."""
-    handle.flush()
-    os.fsync(handle.fileno())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    Path(handle.name).replace(target)  # atomic: readers see all of it or nothing
-    _sync_directory(target.parent)
-
-
-def forget_old(folder: Path, older_than_s: float) -> int:
-    """Remove the folder's files that nobody has written to for this long; answers how many."""
-    forgotten, now = 0, time_on(folder)
-    for path in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            if older_than_s <= 0 or now - path.stat().st_mtime > older_than_s:
-                path.unlink()
-                forgotten += 1
-    return forgotten
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -33,6 +33,8 @@ _LOOK_AT = 50  # queued jobs, the most urgent first: others may be faster at som
 
 def run_next(context: WorkerContext, adaptation_id: str) -> None:
     """Run the most urgent queued job that fits; ``adaptation_id`` is what the message names, for the log."""
+    if not context.has_store():
+        return  # the sweep sends it again
     with context.db.read_session() as session:
         queued = leases.most_urgent(session, _LOOK_AT)
     if not any(fits(context, urgent) and run_adaptation(context, urgent) for urgent in queued):
@@ -54,7 +56,8 @@ def run_adaptation(context: WorkerContext, adaptation_id: str) -> bool:
 
 def gather(context: WorkerContext, adaptation_id: str) -> None:
     """Go on with an adaptation whose parts are all done."""
-    take_up(context, adaptation_id, lambda claim, spent: _run(context, claim, spent))
+    if context.has_store():
+        take_up(context, adaptation_id, lambda claim, spent: _run(context, claim, spent))
 
 
 def _run(context: WorkerContext, claim: Claim, spent: Mapping[str, float] | None = None) -> None:

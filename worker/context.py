@@ -6,9 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import structlog
+
 from app.artifact_stores import open_artifacts
 from app.artifacts import Artifacts
 from app.db import Database
+from app.errors import ServiceUnavailable
 from app.queue import JobQueue
 from app.settings import Settings
 from models.adaptation import adapt
@@ -17,6 +20,7 @@ from models.checkpoint import Checkpoint
 from worker.identity import own_identity
 from worker.watch import Watch
 
+log = structlog.get_logger()
 Engine = Callable[..., Checkpoint]
 """``models.adaptation.adapt``, or another with its signature."""
 
@@ -52,6 +56,15 @@ class WorkerContext:
             artifacts=open_artifacts(settings),
             queue=JobQueue(settings.broker_url),
         )
+
+    def has_store(self) -> bool:
+        """Whether the artifact store answers; while it does not, no work is begun that could only fail."""
+        try:
+            self.artifacts.holds("0" * 64)  # any name will do
+        except ServiceUnavailable as error:
+            log.warning("no work is begun", detail=error.message)
+            return False
+        return True
 
     @contextmanager
     def working_on(self, adaptation_id: str) -> Iterator[None]:

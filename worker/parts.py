@@ -67,6 +67,8 @@ def run_part(context: WorkerContext, adaptation_id: str, number: int) -> None:
     if not has_room(context, adaptation_id):
         log.info("no memory for a part now", id=adaptation_id, part=number)  # the sweep sends it again
         return
+    if not context.has_store():
+        return
     with context.db.session() as session:
         held = parts.claim(session, adaptation_id, number, context.owner, context.settings.lease_s)
     if held is None:

@@ -66,7 +66,7 @@ def _other_versions(living: list[WorkerRow]) -> Iterator[Finding]:
 
 def _other_stores(patient: Patient, living: list[WorkerRow]) -> Iterator[Finding]:
     ours = store_identity(patient.settings)
-    others = sorted({worker.host for worker in living if worker.store and worker.store != ours})
+    others = sorted({worker.host for worker in living if ours and worker.store and worker.store != ours})
     if others:
         do = "give all processes the same RIGFUSE_ARTIFACTS_URL, on a volume that they share"
         yield bad("workers", f"the workers on {', '.join(others)} write to another artifact store", do)

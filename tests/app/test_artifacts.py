@@ -6,13 +6,18 @@ from pathlib import Path
 import pytest
 
 from app.artifacts import ArtifactStore
-from app.errors import MisconfiguredService
+from app.errors import MisconfiguredService, ServiceUnavailable
 from models.errors import CorruptArtifact
 
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> ArtifactStore:
     return ArtifactStore((tmp_path / "a store").as_uri())
+
+
+def files_of(artifacts: ArtifactStore) -> list[str]:
+    found = sorted(path.name for path in artifacts.root.rglob("*") if path.is_file())
+    return ["store-id", *(name for name in found if name != "store-id")] if "store-id" in found else found
 
 
 def test_bytes_come_back_under_their_digest(artifacts: ArtifactStore, tmp_path: Path) -> None:
@@ -23,7 +28,7 @@ def test_bytes_come_back_under_their_digest(artifacts: ArtifactStore, tmp_path: 
     (tmp_path / "file").write_bytes(data)
     assert artifacts.put_file(tmp_path / "file") == sha256
     assert (tmp_path / "file").exists()
-    assert sorted(path.name for path in artifacts.root.rglob("*") if path.is_file()) == [sha256]
+    assert files_of(artifacts) == ["store-id", sha256]
 
 
 def test_changed_and_missing_bytes_are_told(artifacts: ArtifactStore) -> None:
@@ -46,7 +51,7 @@ def test_what_fails_while_writing_leaves_nothing(artifacts: ArtifactStore, tmp_p
     with pytest.raises(IsADirectoryError):
         artifacts.put_file(tmp_path)
     artifacts.check_writable()
-    assert [path for path in artifacts.root.rglob("*") if path.is_file()] == []
+    assert files_of(artifacts) == ["store-id"]
 
 
 @pytest.mark.parametrize("url", ["s3://bucket/x", "/var/lib", "file://host/x", "file:", ""])
@@ -59,4 +64,36 @@ def test_what_was_begun_can_be_forgotten_and_what_was_stored_stays(artifacts: Ar
     sha256 = artifacts.put_bytes(b"kept")
     (artifacts.root / "incoming" / "tmpabc").write_bytes(b"half")
     artifacts.forget_incoming()
-    assert [path.name for path in artifacts.root.rglob("*") if path.is_file()] == [sha256]
+    assert files_of(artifacts) == ["store-id", sha256]
+
+
+@pytest.mark.parametrize("instead", ["nothing", "a bare mount point", "another store"])
+def test_a_store_that_is_away_is_told_from_bytes_that_are_missing(
+    artifacts: ArtifactStore, tmp_path: Path, instead: str
+) -> None:
+    sha256 = artifacts.put_bytes(b"kept")
+    (tmp_path / "file").write_bytes(b"more")
+    away = artifacts.root.rename(tmp_path / "away")
+    if instead == "a bare mount point":
+        (artifacts.root / "incoming").mkdir(parents=True)
+    elif instead == "another store":
+        ArtifactStore(artifacts.root.as_uri())
+    found = sorted(tmp_path.rglob("*"))
+    for use in (
+        lambda: artifacts.put_bytes(b"new"),
+        lambda: artifacts.put_file(tmp_path / "file"),
+        lambda: artifacts.read(sha256),
+        lambda: artifacts.path(sha256),
+        lambda: artifacts.holds(sha256),
+        lambda: artifacts.delete(sha256),
+        lambda: list(artifacts.list()),
+        artifacts.forget_incoming,
+        artifacts.check_writable,
+    ):
+        with pytest.raises(ServiceUnavailable, match="away") as told:
+            use()
+        assert told.value.at == "artifacts"
+    assert sorted(tmp_path.rglob("*")) == found  # nothing was made beside it
+    if instead == "nothing":
+        away.rename(artifacts.root)
+        assert artifacts.read(sha256) == b"kept"

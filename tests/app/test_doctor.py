@@ -19,6 +19,7 @@ from running import serving
 from typer.testing import CliRunner
 
 from app import totals
+from app.artifact_stores import open_artifacts
 from app.artifacts import ArtifactStore
 from app.cli import app
 from app.db import Database
@@ -45,6 +46,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_url: str) 
     monkeypatch.setenv("RIGFUSE_ENVIRONMENT", "embedded")
     database = Database(Settings().database_url)
     database.upgrade()
+    open_artifacts(Settings())
     yield database
     database.dispose()
 

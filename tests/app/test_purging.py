@@ -90,7 +90,9 @@ def test_a_capture_in_use_is_not_purged(service: Service, rig: str) -> None:
     sealed = upload(service, rig, "b")
     running = add_job(service.app.state.db, rig, sealed["id"], state=State.RUNNING)
     waiting = add_job(service.app.state.db, rig, sealed["id"])
-    assert_problem(service.client.delete(f"/v1/captures/{sealed['id']}"), 409, "capture_in_use")
+    refused = service.client.delete(f"/v1/captures/{sealed['id']}")
+    assert_problem(refused, 409, "capture_in_use")
+    assert repr(running) in refused.json()["detail"]
     assert_problem(service.client.delete(f"/v1/rigs/{rig}", params={"purge": True}), 409, "capture_in_use")
     assert len(held(service, sealed["id"])) == 2
     assert get_job(service.app.state.db, waiting).state == State.QUEUED
@@ -224,3 +226,21 @@ def test_only_an_administrator_purges_and_says_how_long_things_are_kept(
         assert answers == {"": [403, 403, 403, 403], "another": [404, 404, 404, 422]}
         assert len(held(service, capture)) == 2
         assert service.client.delete(f"/v1/captures/{capture}").status_code == 200
+
+
+def test_while_the_store_is_away_nothing_is_said_to_be_gone(service: Service, rig: str) -> None:
+    capture = upload(service, rig, "a")["id"]
+    root = service.app.state.artifacts.root
+    away = root.rename(root.with_suffix(".away"))
+    for answer in (
+        service.client.delete(f"/v1/captures/{capture}"),
+        service.upload(rig, payloads.capture(payloads.world())),
+    ):
+        assert_problem(answer, 503, "service_unavailable")
+        assert answer.json()["at"] == "artifacts"
+        assert "Retry-After" in answer.headers
+    assert not root.exists()
+    away.rename(root)
+    assert held(service, capture) == digests(service, capture)
+    assert service.client.delete(f"/v1/captures/{capture}").status_code == 200
+    assert held(service, capture) == set()

@@ -1,4 +1,4 @@
-"""An adaptation whose result finds no room: told as such, tried again later, and done once there is room."""
+"""An adaptation whose store is full or away: told as such, tried again later, and done once the store is well."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from job_rows import events_of, get_job
 from app.adaptations.states import State
 from app.artifacts import ArtifactStore
 from models.checkpoint import Checkpoint
-from worker.adapt import run_adaptation
+from worker.adapt import run_adaptation, run_next
 from worker.context import WorkerContext
 
 
@@ -36,3 +36,22 @@ def test_a_full_store_fails_the_attempt_and_not_the_job(
     run_adaptation(worker, job)
     row = get_job(context.db, job)
     assert (row.state, row.attempt) == (State.SUCCEEDED, 2)
+
+
+def test_a_store_that_is_away_fails_the_attempt_and_not_the_job(
+    context: WorkerContext, job: str, engine: Callable[..., Checkpoint]
+) -> None:
+    assert isinstance(context.artifacts, ArtifactStore)
+    worker, root = replace(context, engine=engine), context.artifacts.root
+    away = root.rename(root.with_suffix(".away"))
+    for _ in range(5):
+        run_next(worker, job)  # what cannot but fail is not begun
+    assert (get_job(context.db, job).state, get_job(context.db, job).attempt) == (State.QUEUED, 0)
+    run_adaptation(worker, job)
+    assert (get_job(context.db, job).state, get_job(context.db, job).attempt) == (State.QUEUED, 1)
+    assert "service_unavailable" in events_of(context.db, job)[-1].data["reason"]
+    assert not root.exists()
+
+    away.rename(root)
+    run_next(worker, job)
+    assert (get_job(context.db, job).state, get_job(context.db, job).attempt) == (State.SUCCEEDED, 2)
