@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.retries import ApiError, ClientError, Unreachable
+from app.retries import ApiError, ClientError, Misused, Unreachable
 from models.errors import RigFuseError
 
 FAILED, MISUSED, UNAVAILABLE, NOT_ALLOWED = 1, 2, 3, 4
@@ -29,6 +29,8 @@ def one_sentence(*also: type[Exception]) -> Iterator[None]:
 def _sentence(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, ApiError):
         return _refusal(error)
+    if isinstance(error, Misused):
+        return MISUSED, str(error)
     if isinstance(error, ClientError | RigFuseError):
         return UNAVAILABLE if isinstance(error, Unreachable) else FAILED, str(error)
     if isinstance(error, OSError) and error.filename is not None:
@@ -45,7 +47,7 @@ def _refusal(error: ApiError) -> tuple[int, str]:
     if error.status in {429, 503}:
         when = "later" if error.retry_after_s is None else f"in {error.retry_after_s:.0f} s"
         return UNAVAILABLE, f"{error} Try again {when}."
-    if error.status >= 500 and error.request_id is not None:
+    if error.status >= 500 and error.request_id is not None and error.request_id not in error.detail:
         return FAILED, f"{error} Its log tells more under {error.request_id}."
     return FAILED, str(error)
 

@@ -15,9 +15,10 @@ from urllib.parse import urlencode
 
 import numpy as np
 from numpy.typing import NDArray
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
+from app.asking import authorization, segment, service_address, shown
 from app.transport import ClientError, Unreachable
 
 Answer = dict[str, Any]
@@ -36,8 +37,8 @@ class LiveClient:
     """One stream of one rig; keywords are the query of the protocol, such as ``checkpoint`` and ``smoothing``."""
 
     def __init__(self, base_url: str, rig_id: str, api_key: str | None = None, **query: str | float) -> None:
-        url = f"{base_url.rstrip('/').replace('http', 'ws', 1)}/v1/rigs/{rig_id}/live"
-        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        address, headers = service_address(base_url), authorization(api_key)
+        url = f"{str(address).rstrip('/').replace('http', 'ws', 1)}/v1/rigs/{segment(rig_id)}/live"
         self._held = ExitStack()
         try:
             self._socket = self._held.enter_context(
@@ -48,8 +49,8 @@ class LiveClient:
             )  # fmt: skip
         except InvalidStatus as error:
             raise Refused(error.response.status_code, _detail(error.response.body)) from error
-        except (OSError, TimeoutError) as error:
-            raise Unreachable(f"{base_url} cannot be reached: {error}") from error
+        except (OSError, InvalidHandshake) as error:
+            raise Unreachable(f"{shown(address)} cannot be reached: {error}") from error
 
     def __enter__(self) -> "LiveClient":
         return self

@@ -12,6 +12,10 @@ class ClientError(Exception):
     """A request did not succeed."""
 
 
+class Misused(ClientError, ValueError):
+    """What the client was given cannot be used, so nothing was sent."""
+
+
 class Unreachable(ClientError):
     """No answer came; ``never_connected`` where nobody is at the address, which a person wants to know at once."""
 

@@ -1,29 +1,28 @@
 """How the client makes requests: problems become exceptions, what may be repeated is, files and lists are streamed."""
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
+import h11
 import httpx
 
-from app.retries import ApiError, ClientError, Repeat, Retries, Unreachable, repeat_of
+from app.asking import authorization, service_address, shown
+from app.multipart import Body, File, UploadProgress, multipart
+from app.retries import ApiError, ClientError, Misused, Repeat, Retries, Unreachable, repeat_of
 
 __all__ = ["ApiError", "ClientError", "Document", "Event", "File", "Transport", "Unreachable", "UploadProgress"]
 
 Document = dict[str, Any]
-File = Path | bytes | None
-UploadProgress = Callable[[int, int], None]
-"""Called with the bytes that were sent and the bytes in all."""
-Body = Callable[[ExitStack], dict[str, Any]]
 
 _CONNECT_S = 10.0
 _AT_WORK_S = 600.0  # an upload is answered once it has been checked
+
+_NO_SURROUNDINGS = "The proxy (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or the certificates (SSL_CERT_FILE) cannot be used."
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,14 @@ class Transport:
     """Requests to one service."""
 
     def __init__(self, base_url: str, api_key: str | None, timeout_s: float, retries: Retries) -> None:
-        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        address, headers = service_address(base_url), authorization(api_key)
+        self._address = shown(address)
         connect_s = min(timeout_s, _CONNECT_S)
         timeout = httpx.Timeout(timeout_s, connect=connect_s)
-        self._http = httpx.Client(base_url=base_url, headers=headers, timeout=timeout)
+        try:
+            self._http = httpx.Client(base_url=address, headers=headers, timeout=timeout)
+        except (httpx.InvalidURL, ImportError, OSError, ValueError) as error:  # a proxy's password may be in it
+            raise Misused(_NO_SURROUNDINGS) from error
         self._at_work = httpx.Timeout(timeout_s, connect=connect_s, read=max(timeout_s, _AT_WORK_S))
         self._retries = retries
 
@@ -70,15 +73,20 @@ class Transport:
         """The JSON document that a request is answered with."""
         answer = self.request(method, path, **options)
         try:
-            return answer.json()
+            document = answer.json()
         except ValueError as error:
-            raise ClientError(f"{self._http.base_url} is no RigFuse service: it answered no JSON.") from error
+            raise self._foreign() from error
+        if not isinstance(document, dict):
+            raise self._foreign()
+        return document
 
     def items(self, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Document]:
         """All items of a list, page after page."""
         cursor: dict[str, str] = {}
         while True:
             page = self.json("GET", path, params={**(params or {}), **cursor})
+            if not {"items", "next_cursor"} <= page.keys():
+                raise self._foreign()
             yield from page["items"]
             if page["next_cursor"] is None:
                 return
@@ -96,7 +104,7 @@ class Transport:
         """The response to files, read whole."""
         with ExitStack() as stack:
             options = {"params": params, "timeout": self._at_work}
-            asked = _Asked("POST", path, options, repeat, _multipart(files, on_progress))
+            asked = _Asked("POST", path, options, repeat, multipart(files, on_progress))
             return self._answered(stack, asked, whole=True)
 
     @contextmanager
@@ -106,7 +114,7 @@ class Transport:
     ) -> Iterator[httpx.Response]:  # fmt: skip
         """Send files as multipart/form-data, those on the disk without holding them in memory; see stream()."""
         options = {"params": params, "timeout": self._at_work}
-        with self.stream("POST", path, repeat=repeat, body=_multipart(files, on_progress), **options) as response:
+        with self.stream("POST", path, repeat=repeat, body=multipart(files, on_progress), **options) as response:
             yield response
 
     def events(self, path: str, after: int, opened: Callable[[], None] = lambda: None) -> Iterator[Event]:
@@ -126,7 +134,7 @@ class Transport:
             try:
                 yield response
             except httpx.TransportError as error:
-                raise self._unreachable(error) from error
+                raise self._failed(error) from error
 
     def _answered(self, stack: ExitStack, asked: "_Asked", *, whole: bool) -> httpx.Response:
         """A response that is a success, after as many attempts as allowed; ``stack`` closes it."""
@@ -142,24 +150,37 @@ class Transport:
 
     def _attempt(self, stack: ExitStack, asked: "_Asked", *, whole: bool) -> httpx.Response | ClientError:
         with ExitStack() as trial:
-            body = {} if asked.body is None else asked.body(trial)
+            request = self._request(asked, trial)
             try:
-                response = trial.enter_context(self._http.stream(asked.method, asked.path, **asked.options, **body))
+                response = self._http.send(request, stream=True)
+                trial.callback(response.close)
                 if whole or not response.is_success:
                     response.read()
-            except httpx.TransportError as error:
-                unreachable = self._unreachable(error)
-                unreachable.__cause__ = error
-                return unreachable
+            except (httpx.TransportError, h11.LocalProtocolError) as error:  # of the latter, httpx wraps some only
+                failed = self._failed(error)
+                failed.__cause__ = error
+                return failed
             if not response.is_success:
                 return _api_error(response)
             stack.push(trial.pop_all())
             return response
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _request(self, asked: "_Asked", stack: ExitStack) -> httpx.Request:
+        body = {} if asked.body is None else asked.body(stack)
+        try:
+            return self._http.build_request(asked.method, asked.path, **asked.options, **body)
+        except (httpx.InvalidURL, ValueError) as error:  # such as NaN, which JSON does not know
+            raise Misused(f"This cannot be sent: {error}.") from error
+
+    def _foreign(self) -> ClientError:
+        return ClientError(f"{self._address} is no RigFuse service: it does not answer with its JSON.")
+
+    def _failed(self, error: httpx.TransportError | h11.LocalProtocolError) -> ClientError:
+        if isinstance(error, httpx.LocalProtocolError | h11.LocalProtocolError):  # we broke off, not the service
+            return ClientError("The request could not be sent as it was begun; has a file changed meanwhile?")
         reason = str(error) or type(error).__name__
-        never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
-        return Unreachable(f"The service at {self._http.base_url} does not answer: {reason}", never_connected=never)
+        never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+        return Unreachable(f"The service at {self._address} does not answer: {reason}", never_connected=never)
 
 
 def _api_error(response: httpx.Response) -> ApiError:
@@ -188,45 +209,3 @@ def _read_events(lines: Iterator[str]) -> Iterator[Event]:
         elif not line and "data" in fields:
             yield Event(int(fields.get("id", "0")), fields.get("event", "message"), json.loads(fields["data"]))
             fields = {}
-
-
-def _multipart(files: Mapping[str, File], tell: UploadProgress | None) -> Body:
-    def open_files(stack: ExitStack) -> dict[str, Any]:
-        counted = _ByteCount(sum(_size(file) for file in files.values()), tell)
-        parts = {
-            name: (name, stack.enter_context(_Watched(file, counted)) if isinstance(file, Path) else file)
-            for name, file in files.items()
-            if file is not None
-        }
-        return {"files": parts}
-
-    return open_files
-
-
-class _ByteCount:
-    """Adds up what all files of an upload have sent."""
-
-    def __init__(self, total: int, tell: UploadProgress | None) -> None:
-        self.total, self.sent, self._tell = total, 0, tell
-
-    def add(self, count: int) -> None:
-        self.sent += count
-        if self._tell is not None and count:
-            self._tell(self.sent, self.total)
-
-
-class _Watched(io.FileIO):
-    """A file that tells how much of it has been read."""
-
-    def __init__(self, path: Path, count: _ByteCount) -> None:
-        super().__init__(path)
-        self._count = count
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        data = super().read(-1 if size is None else size) or b""
-        self._count.add(len(data))
-        return data
-
-
-def _size(file: File) -> int:
-    return 0 if not isinstance(file, Path) else file.stat().st_size

@@ -4,12 +4,13 @@ Answers are the values of the wire contract, typed. Large files are streamed fro
 where they broke off. What may be asked twice is asked again where the service is busy, as it wishes. The errors::
 
     ClientError
+    ├── Misused       an address, a key or an id that cannot be used: nothing was sent; a ValueError too
     ├── Unreachable   no answer came
     └── ApiError      the service refused, with a code, a sentence and the place in the input
 """
 
 from app.client.service import DEFAULT_URL, RigFuseClient
-from app.retries import ApiError, ClientError, Retries, Unreachable
+from app.retries import ApiError, ClientError, Misused, Retries, Unreachable
 from app.transport import Event, UploadProgress
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "ApiError",
     "ClientError",
     "Event",
+    "Misused",
     "Retries",
     "RigFuseClient",
     "Unreachable",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from app.access.schemas import AuditEntry, Key, KeyDetail, KeyMade
+from app.asking import segment
 from app.client.calls import Calls, without_none
 
 
@@ -21,7 +22,7 @@ class Access(Calls):
         frames_per_day: int | None = None,
         stored_bytes: int | None = None,
     ) -> KeyMade:
-        """Make a key; ``key`` in the answer is shown this once only. What is not given is bounded as your own key is."""
+        """Make a key; ``key`` in the answer is shown this once only. What is not given is bounded as your key is."""
         bounds = without_none(
             expires_at=None if expires_at is None else expires_at.isoformat(),
             requests_per_minute=requests_per_minute,
@@ -33,7 +34,7 @@ class Access(Calls):
 
     def key(self, key_id: str) -> KeyDetail:
         """A key, and what it used of late."""
-        return self._ask(KeyDetail, "GET", f"/v1/keys/{key_id}")
+        return self._ask(KeyDetail, "GET", f"/v1/keys/{segment(key_id)}")
 
     def keys(self) -> Iterator[Key]:
         """All keys, those revoked among them; the newest first."""
@@ -41,7 +42,7 @@ class Access(Calls):
 
     def revoke_key(self, key_id: str) -> None:
         """From now on the key opens nothing."""
-        self._transport.request("DELETE", f"/v1/keys/{key_id}")
+        self._transport.request("DELETE", f"/v1/keys/{segment(key_id)}")
 
     def audit(self, *, subject: str | None = None, action: str | None = None) -> Iterator[AuditEntry]:
         """Who did what, the newest first."""

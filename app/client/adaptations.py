@@ -7,6 +7,7 @@ from typing import Any
 
 from app.adaptations.schemas import Adaptation
 from app.adaptations.states import FINISHED
+from app.asking import header_value, segment
 from app.client.calls import Calls
 from app.retries import ApiError, Repeat, Unreachable
 from app.transport import Event
@@ -35,13 +36,14 @@ class Adaptations(Calls):
         The request carries an ``Idempotency-Key``, one of its own where none is given, so that asking again after a
         broken connection starts no second adaptation.
         """
+        key = idempotency_key or secrets.token_hex(16)
         body = {"capture": capture_id, "method": method, "seed": seed, "options": dict(options or {})}
         return self._ask(
             Adaptation,
             "POST",
-            f"/v1/rigs/{rig_id}/adaptations",
+            f"/v1/rigs/{segment(rig_id)}/adaptations",
             json=body | ({} if priority == "interactive" else {"priority": priority}),
-            headers={"Idempotency-Key": idempotency_key or secrets.token_hex(16)},
+            headers={"Idempotency-Key": header_value(key, "The idempotency key")},
         )
 
     def retry(self, adaptation_id: str) -> Adaptation:
@@ -49,13 +51,13 @@ class Adaptations(Calls):
         return self._ask(
             Adaptation,
             "POST",
-            f"/v1/adaptations/{adaptation_id}/retry",
+            f"/v1/adaptations/{segment(adaptation_id)}/retry",
             headers={"Idempotency-Key": secrets.token_hex(16)},
         )
 
     def adaptation(self, adaptation_id: str) -> Adaptation:
         """An adaptation as it stands."""
-        return self._ask(Adaptation, "GET", f"/v1/adaptations/{adaptation_id}")
+        return self._ask(Adaptation, "GET", f"/v1/adaptations/{segment(adaptation_id)}")
 
     def adaptations(
         self, *, state: str | None = None, rig: str | None = None, priority: str | None = None
@@ -65,12 +67,12 @@ class Adaptations(Calls):
 
     def cancel(self, adaptation_id: str) -> Adaptation:
         """Ask an adaptation to stop."""
-        path = f"/v1/adaptations/{adaptation_id}/cancel"
+        path = f"/v1/adaptations/{segment(adaptation_id)}/cancel"
         return self._ask(Adaptation, "POST", path, repeat=Repeat.IF_UNAVAILABLE)
 
     def events(self, adaptation_id: str, after: int = 0) -> Iterator[Event]:
         """What happens to an adaptation over one connection, from the event after the one numbered ``after``."""
-        return self._transport.events(f"/v1/adaptations/{adaptation_id}/events", after)
+        return self._transport.events(f"/v1/adaptations/{segment(adaptation_id)}/events", after)
 
     def follow(self, adaptation_id: str, after: int = 0, *, patience_s: float = 60.0) -> Iterator[Event]:
         """What happens to an adaptation to its end, each event once, over as many connections as it takes.
@@ -85,7 +87,9 @@ class Adaptations(Calls):
 
         while True:
             try:
-                for event in self._transport.events(f"/v1/adaptations/{adaptation_id}/events", after, answered):
+                for event in self._transport.events(
+                    f"/v1/adaptations/{segment(adaptation_id)}/events", after, answered
+                ):
                     after = event.id
                     yield event
                 if self.adaptation(adaptation_id).state in FINISHED:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app.asking import segment
 from app.bundles.schemas import Imported, SigningKey
 from app.client.calls import Calls, read, without_none
 from app.retries import Repeat
@@ -13,7 +14,7 @@ class Bundles(Calls):
 
     def export_bundle(self, checkpoint_id: str, target: Path) -> Path:
         """Write a checkpoint with its rig, signed, to ``target``."""
-        return self._download(f"/v1/checkpoints/{checkpoint_id}/bundle", target)
+        return self._download(f"/v1/checkpoints/{segment(checkpoint_id)}/bundle", target)
 
     def import_bundle(
         self, bundle: Path, *, rig: str | None = None, activate: bool = False, on_progress: UploadProgress | None = None

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from app.asking import segment
 from app.captures.schemas import CaptureOut
 from app.client.calls import read
 from app.client.uploads import Uploads
@@ -33,7 +34,7 @@ class Captures(Uploads):
         A large file, or any with ``resumable=True``, goes on where it broke off: within this call, and also when the
         same file is uploaded again by another.
         """
-        path, files = f"/v1/rigs/{rig_id}/captures", {"frames": frames, "heatmaps": heatmaps}
+        path, files = f"/v1/rigs/{segment(rig_id)}/captures", {"frames": frames, "heatmaps": heatmaps}
         sent: dict[str, File] = {"labels": labels if isinstance(labels, Path) else json.dumps(labels).encode()}
         large = [(name, file) for name, file in files.items() if file is not None and _is_large(file, resumable)]
         if len(large) != 1:  # none, or too many: the service says what is wrong with that
@@ -45,15 +46,15 @@ class Captures(Uploads):
 
     def capture(self, capture_id: str) -> CaptureOut:
         """A capture."""
-        return self._ask(CaptureOut, "GET", f"/v1/captures/{capture_id}")
+        return self._ask(CaptureOut, "GET", f"/v1/captures/{segment(capture_id)}")
 
     def captures(self, rig_id: str) -> Iterator[CaptureOut]:
         """The captures of a rig, the newest first."""
-        return self._list(CaptureOut, f"/v1/rigs/{rig_id}/captures")
+        return self._list(CaptureOut, f"/v1/rigs/{segment(rig_id)}/captures")
 
     def delete_capture(self, capture_id: str) -> CaptureOut:
         """Delete a capture's frames and labels for good; what stays is that there was one."""
-        return self._ask(CaptureOut, "DELETE", f"/v1/captures/{capture_id}")
+        return self._ask(CaptureOut, "DELETE", f"/v1/captures/{segment(capture_id)}")
 
 
 def _is_large(file: Path, resumable: bool | None) -> bool:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app.asking import segment
 from app.client.calls import Calls, read, write
 from app.poses.schemas import PosesOut
 from app.retries import Repeat
@@ -34,7 +35,7 @@ class Poses(Calls):
         params |= {"smoothing": smoothing, "covariance": str(covariance).lower()}
         params |= {} if fps is None else {"fps": str(fps)}
         files: dict[str, File] = {"frames": frames, "heatmaps": heatmaps}
-        path = f"/v1/rigs/{rig_id}/poses"
+        path = f"/v1/rigs/{segment(rig_id)}/poses"
         return read(PosesOut, self._transport.upload(path, files, params, on_progress, Repeat.ALWAYS).json())
 
     def fused_heatmaps(
@@ -51,6 +52,6 @@ class Poses(Calls):
         """Write the npz of fused heatmaps and poses to ``target``; ``view_K`` in it tells the heatmaps' windows."""
         params = {"checkpoint": checkpoint, "triangulation": triangulation, "view": view, "return": "heatmaps"}
         files: dict[str, File] = {"frames": frames, "heatmaps": heatmaps}
-        path = f"/v1/rigs/{rig_id}/poses"
+        path = f"/v1/rigs/{segment(rig_id)}/poses"
         with self._transport.sending(path, files, params, repeat=Repeat.ALWAYS) as response:
             return write(response, target)

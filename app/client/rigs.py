@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from app.asking import segment
 from app.client.calls import Calls
 from app.rigs.schemas import RigOut
 
@@ -19,7 +20,7 @@ class Rigs(Calls):
 
     def rig(self, rig_id: str) -> RigOut:
         """A rig with each camera's view, its status and its active checkpoint."""
-        return self._ask(RigOut, "GET", f"/v1/rigs/{rig_id}")
+        return self._ask(RigOut, "GET", f"/v1/rigs/{segment(rig_id)}")
 
     def rigs(self, *, archived: bool = False) -> Iterator[RigOut]:
         """All rigs in use, or those archived; the newest first."""
@@ -27,14 +28,14 @@ class Rigs(Calls):
 
     def update_rig(self, rig_id: str, **changes: Any) -> RigOut:
         """Change what describes a rig: ``name``, ``notes``, ``tags`` and its retention."""
-        return self._ask(RigOut, "PATCH", f"/v1/rigs/{rig_id}", json=changes)
+        return self._ask(RigOut, "PATCH", f"/v1/rigs/{segment(rig_id)}", json=changes)
 
     def serving(self, rig_id: str) -> "RigServing":
         """How a rig is served of late, and whether its cameras seem to have moved."""
         from app.poses.rig_serving import RigServing  # noqa: PLC0415 - it comes with the whole service
 
-        return self._ask(RigServing, "GET", f"/v1/rigs/{rig_id}/serving")
+        return self._ask(RigServing, "GET", f"/v1/rigs/{segment(rig_id)}/serving")
 
     def archive_rig(self, rig_id: str) -> None:
         """Archive a rig: it is kept, but serves no longer."""
-        self._transport.request("DELETE", f"/v1/rigs/{rig_id}")
+        self._transport.request("DELETE", f"/v1/rigs/{segment(rig_id)}")

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.asking import segment
 from app.client.calls import Calls
 from app.resumable.schemas import UploadOut
-from app.retries import ApiError, Repeat, Unreachable
+from app.retries import ApiError, Misused, Repeat, Unreachable
 from app.transport import UploadProgress
 
 _TUS = {"Tus-Resumable": "1.0.0"}
@@ -30,6 +31,8 @@ class Uploads(Calls):
         A connection that breaks, or a service that restarts, is waited for as long as ``patience_s`` without a byte.
         """
         size, sha256 = path.stat().st_size, _sha256(path)
+        if not size:
+            raise Misused(f"{path} is empty.")
         upload = self._begun(size, sha256) or self._begin(size, sha256)
         offset, moved = upload.offset, time.monotonic()
         while not upload.complete:
@@ -54,7 +57,7 @@ class Uploads(Calls):
 
     def end_upload(self, upload_id: str) -> None:
         """Remove an upload that is not to be used."""
-        self._transport.request("DELETE", f"/v1/uploads/{upload_id}", headers=_TUS)
+        self._transport.request("DELETE", f"/v1/uploads/{segment(upload_id)}", headers=_TUS)
 
     def _begun(self, size: int, sha256: str) -> UploadOut | None:
         same = (upload for upload in self.uploads() if upload.length == size and upload.sha256 == sha256)
@@ -76,13 +79,13 @@ class Uploads(Calls):
         }
         content = _read(path, offset, length, upload.length, on_progress)
         answer = self._transport.request(
-            "PATCH", f"/v1/uploads/{upload.id}", headers=headers, content=content, repeat=Repeat.NEVER
+            "PATCH", f"/v1/uploads/{segment(upload.id)}", headers=headers, content=content, repeat=Repeat.NEVER
         )
         return int(answer.headers["Upload-Offset"])
 
     def _offset(self, upload_id: str, known: int) -> int:
         try:
-            return self._ask(UploadOut, "GET", f"/v1/uploads/{upload_id}").offset
+            return self._ask(UploadOut, "GET", f"/v1/uploads/{segment(upload_id)}").offset
         except (ApiError, Unreachable) as error:
             if not _goes_on(error):
                 raise

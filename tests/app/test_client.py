@@ -14,7 +14,7 @@ from job_rows import add_job
 from running import Service
 
 from app.adaptations.states import State, move
-from app.client import ApiError, Event, RigFuseClient, Unreachable
+from app.client import ApiError, Event, Misused, RigFuseClient, Unreachable
 from app.transport import _read_events
 from models.worlds import World
 
@@ -166,6 +166,18 @@ def test_a_service_that_is_not_there_is_told_as_such() -> None:
             nobody.rig("rig_1")
         with pytest.raises(Unreachable):
             nobody.wait("ada_1", patience_s=0)
+
+
+def test_an_id_names_one_thing_and_nothing_else(client: RigFuseClient, rig: str) -> None:
+    for no_id in (f"../rigs/{rig}", f"{rig}/captures", "..", ".", ""):
+        with pytest.raises(Misused):
+            client.archive_rig(no_id)
+    assert client.rig(rig).status != "archived"
+    for other in (f"{rig}?limit=1", f"{rig}#x", f"{rig}%2Fcaptures"):
+        with pytest.raises(ApiError) as missing:
+            client.rig(other)
+        assert missing.value.code == "rig_not_found"
+        assert other in missing.value.detail
 
 
 def test_operations(client: RigFuseClient) -> None:

@@ -76,6 +76,7 @@ def test_the_public_names_are_these() -> None:
         "ClientError",
         "DEFAULT_URL",
         "Event",
+        "Misused",
         "Retries",
         "RigFuseClient",
         "Unreachable",

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -124,14 +123,14 @@ def test_a_proxy_that_answers_while_the_service_restarts_ends_no_upload(
     monkeypatch.setattr("app.client.uploads._PAUSE_S", 0.0)
     away = ["PATCH", "GET"]  # each once
     with RigFuseClient(str(service.client.base_url)) as client:
-        send = client._transport._http.stream
+        send = client._transport._http.send
 
-        def proxy(method: str, path: str, **options: Any) -> AbstractContextManager[httpx.Response]:
-            if away and away[0] == method and path != "/v1/uploads":
+        def proxy(request: httpx.Request, **options: Any) -> httpx.Response:
+            if away and away[0] == request.method and request.url.path != "/v1/uploads":
                 away.pop(0)
-                return nullcontext(httpx.Response(502, request=httpx.Request(method, path)))
-            return send(method, path, **options)
+                return httpx.Response(502, request=request)
+            return send(request, **options)
 
-        monkeypatch.setattr(client._transport._http, "stream", proxy)
+        monkeypatch.setattr(client._transport._http, "send", proxy)
         assert client.upload_file(file).complete
         assert away == []

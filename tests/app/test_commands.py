@@ -18,6 +18,8 @@ from running import Service, serving
 from stored import checkpoint_of, store
 
 from app.cli import main
+from app.client import ApiError
+from app.doors import one_sentence
 from app.settings import Settings
 from models.worlds import World
 
@@ -213,7 +215,11 @@ def test_workers(shell: Shell) -> None:
         (["adaptations", "list", "--state", "odd"], 1, "query.state"),
         (["rig", "list", "--api-key", "wrong"], 4, "--api-key KEY, or RIGFUSE_API_KEY"),
         (["rig", "list", "--url", "http://127.0.0.1:9"], 3, "http://127.0.0.1:9 does not answer"),
-        (["rig", "list", "--url", "127.0.0.1:9"], 3, "http"),
+        (["rig", "list", "--url", "127.0.0.1:9"], 2, "RIGFUSE_URL"),
+        (["rig", "list", "--url", "ftp://127.0.0.1"], 2, "RIGFUSE_URL"),
+        (["rig", "list", "--api-key", "schlüssel"], 2, "The API key holds a character"),
+        (["rig", "show", ""], 2, "An id is empty"),
+        (["adapt", "rig_0", "cap_0", "--options", '{"steps": NaN}'], 2, "cannot be sent"),
         (["keys", "create", "x", "--days", "0"], 2, "--days"),
         (["adapt", "rig_0", "cap_0", "--priority", "now"], 1, "priority"),
     ],
@@ -225,6 +231,21 @@ def test_what_goes_wrong_ends_with_a_sentence_and_a_status(
     assert done.status == status, done.stderr
     assert sentence in done.stderr
     assert done.stdout == ""
+
+
+def test_an_empty_file_is_told_as_such_before_anything_is_sent(shell: Shell, files: Path, rig: str) -> None:
+    empty = files / "empty.npz"
+    empty.touch()
+    sent = ("--labels", str(files / "labels.json"), "--heatmaps", str(empty), "--resumable")
+    done = shell.run("capture", "upload", rig, *sent)
+    assert (done.status, done.stderr) == (2, f"rigfuse: {empty} is empty.\n")
+
+
+@pytest.mark.parametrize("detail", ["It broke. The log tells more under abc.", "It broke."])
+def test_what_the_log_knows_a_failure_by_is_told_once(detail: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), one_sentence():
+        raise ApiError(500, "internal_error", detail, request_id="abc")
+    assert capsys.readouterr().err.count("abc") == 1
 
 
 def test_a_script_of_bash_completes_commands_and_options(tmp_path: Path) -> None:
