@@ -33,7 +33,7 @@ log = structlog.get_logger(__name__)
 router = APIRouter(tags=["poses"])
 
 PROTOCOL = "rigfuse.live"
-_CHECK_S = 5.0  # how often a stream's key and rig are looked at again
+_CHECK_S = 5.0  # how often a stream's key, rig and checkpoint are looked at again
 _CLOSING: dict[type[RigFuseError], int] = {Unauthorized: 4401, Forbidden: 4403, NotFound: 4404, Conflict: 4404}
 CheckpointQuery = Annotated[str, Query(max_length=40)]
 
@@ -82,10 +82,13 @@ async def live(
     source = Source(target.id, target.rig, serving, backbone, settings, metrics, take_frames)
     with serving.admission.stream(), serving.attendant.following(target.id):
         async with _folder(settings) as folder:
+            kept = ACTIVE if wish.follows else fusion.name
             stream = LiveStream(socket, source, wish, fusion, folder)
             await socket.accept(PROTOCOL if PROTOCOL in socket.scope["subprotocols"] else None)
             with metrics.live_connections.track_inprogress():
-                end = await _first(stream.run, lambda: _drained(socket), lambda: _disowned(socket, database, target.id))
+                end = await _first(
+                    stream.run, lambda: _drained(socket), lambda: _disowned(socket, database, target.id, kept)
+                )
             if socket.client_state is WebSocketState.CONNECTED:
                 await socket.close(*end)
     log.info("live_ended", rig=target.id, code=end[0], frames=stream.came, dropped=stream.dropped)
@@ -123,12 +126,13 @@ async def _drained(socket: WebSocket) -> End:
     return RESTART, "the service restarts; connect again"
 
 
-async def _disowned(socket: WebSocket, database: Database, rig_id: str) -> End:
-    """The key was revoked, or the rig archived; a database that is away ends no stream."""
+async def _disowned(socket: WebSocket, database: Database, rig_id: str, checkpoint: str) -> End:
+    """The key was revoked, the rig archived, or the checkpoint purged; a database that is away ends no stream."""
 
     def check_rig() -> None:
         with database.read_session() as session:
             get_usable_rig(session, rig_id)
+            find_fusion(session, rig_id, checkpoint)
 
     while True:
         await sleep(_CHECK_S)
