@@ -8,7 +8,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app import auth, health, openapi, problems, readiness, tracing
+from app import auth, health, openapi, parameters, problems, readiness, tracing
 from app.access.guard import Guard
 from app.access.headers import CORS, SecurityHeaders
 from app.access.hosts import AllowedHosts
@@ -118,7 +118,7 @@ def _add_routes(app: FastAPI) -> None:
         app.include_router(
             router,
             prefix="/v1",
-            dependencies=[Depends(auth.require_key)],
+            dependencies=[Depends(auth.require_key), Depends(parameters.require_known)],
             responses=problems.responses(401, 403, 404, 409, 422),
         )
     app.include_router(health.router)

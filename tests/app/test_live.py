@@ -206,6 +206,7 @@ def test_smoothing_is_that_of_the_causal_filter_and_looks_at_no_frame_to_come(
         ({"fps": 25}, 422, "fps"),
         ({"triangulation": "guess"}, 422, "triangulation"),
         ({"checkpoint": "ckp_0"}, 404, "checkpoint"),
+        ({"triangulatoin": "dlt"}, 422, "triangulatoin"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_stream_begins(
