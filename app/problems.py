@@ -140,7 +140,7 @@ def _headers(error: RigFuseError) -> dict[str, str] | None:
 
 def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)  # noqa: S101
-    code = _BODY_CODES.get((request.scope.get("method", ""), request.url.path.rstrip("/")), "invalid_input")
+    code = _body_code(request)
     found = [_field_problem(entry) for entry in error.errors()[:_MAX_ERRORS]]
     first = found[0]
     detail = f"{first.at}: {first.detail}" if first.at else first.detail
@@ -149,10 +149,26 @@ def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     return problem_response(422, code, detail, at=first.at, errors=found)
 
 
+def _body_code(request: Request) -> str:
+    return _BODY_CODES.get((request.scope.get("method", ""), request.url.path.rstrip("/")), "invalid_input")
+
+
+def _unreadable_json(request: Request, cause: BaseException) -> JSONResponse:
+    reason = "it is not UTF-8"
+    if not isinstance(cause, UnicodeDecodeError):
+        reason = (
+            "it is nested too deeply" if isinstance(cause, RecursionError) else "it has a number of too many digits"
+        )
+    found = FieldProblem(at="body", code="json_invalid", detail=f"The body is not JSON that can be read: {reason}.")
+    return problem_response(422, _body_code(request), f"body: {found.detail}", at=found.at, errors=[found])
+
+
 def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101
     code = _HTTP_CODES.get(error.status_code, "error")
     detail = str(error.detail)
+    if isinstance(error.__cause__, RecursionError | ValueError):  # of FastAPI's reading of JSON
+        return _unreadable_json(request, error.__cause__)
     if error.status_code == 404:
         detail = f"There is nothing at {request.url.path}; the API's paths are listed at /docs."
     elif error.status_code == 405:

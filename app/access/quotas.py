@@ -7,8 +7,10 @@ from app.access.repository import stored_bytes
 from app.errors import Forbidden
 
 
-def check_room(session: Session, studio: str, size_bytes: int) -> None:
+def check_room(session: Session, studio: str, size_bytes: int | None = None) -> None:
     """Raise Forbidden where the caller's key may not bring its studio's captures beyond its quota.
+
+    Without a size, which is not known before a capture was read, where there is no room for any.
 
     Captures that are sealed at the same moment do not see each other yet: by those a quota may be exceeded.
     """
@@ -16,9 +18,10 @@ def check_room(session: Session, studio: str, size_bytes: int) -> None:
     if allowed is None:
         return
     used = stored_bytes(session, studio)
-    if used + size_bytes > allowed:
+    if used + (1 if size_bytes is None else size_bytes) > allowed:
+        told = "" if size_bytes is None else f"; this one takes {size_bytes:,}"
         raise Forbidden(
-            f"Captures may take {allowed:,} bytes, of which {max(0, allowed - used):,} are left; this one takes "
-            f"{size_bytes:,}. Purge captures that are no longer needed.",
+            f"Captures may take {allowed:,} bytes, of which {max(0, allowed - used):,} are left{told}. "
+            "Purge captures that are no longer needed.",
             code="quota_exceeded",
         )

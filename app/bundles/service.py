@@ -29,6 +29,8 @@ from models.rig import Rig
 from models.runtime import Engine
 from models.weights import default_omega
 
+_IN_QUERY = "query.rig"
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -92,16 +94,16 @@ def check(data: bytes, settings: Settings) -> Checked:
 
 def check_target(session: Session, checked: Checked, rig_id: str) -> None:
     """Raise Conflict unless the rig that was asked for has the bundle's calibration."""
-    if get_usable_rig(session, rig_id).digest != checked.rig_digest:
+    if get_usable_rig(session, rig_id, _IN_QUERY).digest != checked.rig_digest:
         raise Conflict(
-            "The bundle is of another calibration than this rig's.", at="query.rig", code="bundle_of_another_rig"
+            "The bundle is of another calibration than this rig's.", at=_IN_QUERY, code="bundle_of_another_rig"
         )
 
 
 def take(session: Session, artifacts: Artifacts, checked: Checked, rig_id: str | None, *, activate: bool) -> Taken:
     """Register the rig and the checkpoint, or find them where they are; the bytes are stored already."""
     lock(session, [checked.rig_digest])  # so that two who import the same do not both register it
-    rig = get_usable_rig(session, rig_id) if rig_id else _same_rig(session, checked)
+    rig = get_usable_rig(session, rig_id, _IN_QUERY) if rig_id else _same_rig(session, checked)
     rig_is_new = rig is None
     rig = rig or rigs.register(session, checked.rig)
     rig = activation.locked_rig(session, rig.id)

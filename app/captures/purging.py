@@ -41,9 +41,10 @@ def purge(session: Session, capture_id: str, reason: Reason) -> CaptureRow:
         return row
     if reason != "policy":
         _end_waiting(session, row)
-    if _adaptations(session, row, State.QUEUED, State.RUNNING):
+    if using := _adaptations(session, row, State.QUEUED, State.RUNNING):
         raise Conflict(
-            f"An adaptation is using the capture {row.id!r}; wait for its end, or cancel it.", code="capture_in_use"
+            f"The adaptation {using[0]!r} is using the capture {row.id!r}; wait for its end, or cancel it.",
+            code="capture_in_use",
         )
     row.purged_at = utc_now()
     audit.record(session, "capture.purged", row.id, reason=reason, rig=row.rig_id, size_bytes=row.size_bytes)

@@ -24,6 +24,7 @@ from app.settings import Settings
 from app.tables import CaptureRow
 from app.uploads import Upload, receive
 from app.wire import Id
+from models.errors import InvalidInput
 
 router = APIRouter(tags=["captures"])
 UploadId = Annotated[str | None, Query(max_length=40, description="a finished upload, in place of the part")]
@@ -44,6 +45,12 @@ async def receive_capture(
     A finished resumable upload that takes a part's place is gone only when the capture is sealed.
     """
     given = {name: id_ for name, id_ in (("frames", frames_upload), ("heatmaps", heatmaps_upload)) if id_ is not None}
+    if len(given) > 1:
+        raise InvalidInput(
+            "Send exactly one of 'frames' or 'heatmaps': both were named.",
+            at="query.heatmaps_upload",
+            code="conflicting_parts",
+        )
     limits = {"labels": settings.max_labels_bytes}
     if not given:
         limits |= {"frames": settings.max_upload_bytes, "heatmaps": settings.max_upload_bytes}
@@ -65,11 +72,11 @@ async def capture_slot(request: Request) -> AsyncIterator[None]:
 def room(target: TargetDep, database: DatabaseDep) -> Callable[[int], None]:
     """Refuse a capture before any of it is read where the caller's studio has no room left; a function to ask again."""
 
-    def check(size_bytes: int) -> None:
+    def check(size_bytes: int | None = None) -> None:
         with database.read_session() as session:
             check_room(session, get_rig(session, target.id).studio, size_bytes)
 
-    check(1)
+    check()
     return check
 
 

@@ -20,6 +20,7 @@ PREFIX = "/v1/uploads"
 _BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 _PAIR = rf"[!-+\--~]+(?: {_BASE64})?"
 METADATA = rf"^(?:{_PAIR}(?:,{_PAIR})*)?$"
+"""For the description; who sends something else is told in words."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 TUS_PARAMETER: dict[str, Any] = {
@@ -77,6 +78,11 @@ def standing(pending: Pending) -> dict[str, str]:
 
 def declared_sha256(metadata: str) -> str | None:
     """The SHA-256 that ``Upload-Metadata`` declares, in lower-case hex; raises InvalidInput where it is none."""
+    if not re.fullmatch(METADATA, metadata):
+        raise InvalidInput(
+            "Send names with their values in base64, as tus does: a name, a space and its value, and commas between.",
+            at="header.upload-metadata",
+        )
     pairs = dict(pair.partition(" ")[::2] for pair in metadata.split(",") if pair)
     if "sha256" not in pairs:
         return None

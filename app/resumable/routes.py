@@ -75,7 +75,9 @@ def create_upload(
     upload_metadata: Annotated[
         str,
         Header(
-            max_length=1000, pattern=METADATA, description="as in tus; a `sha256` (64 hex digits) is checked at the end"
+            max_length=1000,
+            json_schema_extra={"pattern": METADATA},
+            description="as in tus; a `sha256` (64 hex digits) is checked at the end",
         ),
     ] = "",
     response: Response,

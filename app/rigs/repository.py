@@ -9,20 +9,22 @@ from app.errors import Conflict, NotFound
 from app.pagination import PageRequest, fetch_page
 from app.tables import AdaptationRow, RigRow
 
+_IN_PATH = "path.rig_id"
 
-def get_rig(session: Session, rig_id: str) -> RigRow:
+
+def get_rig(session: Session, rig_id: str, at: str = _IN_PATH) -> RigRow:
     """The rig; raises NotFound."""
     row = session.get(RigRow, rig_id) if rig_id.isprintable() else None
     if row is None:
-        raise NotFound(f"There is no rig {rig_id!r}.", at="path.rig_id", code="rig_not_found")
+        raise NotFound(f"There is no rig {rig_id!r}.", at=at, code="rig_not_found")
     return row
 
 
-def get_usable_rig(session: Session, rig_id: str) -> RigRow:
+def get_usable_rig(session: Session, rig_id: str, at: str = _IN_PATH) -> RigRow:
     """The rig, which must not be archived; raises NotFound or Conflict."""
-    row = get_rig(session, rig_id)
+    row = get_rig(session, rig_id, at)
     if row.archived_at is not None:
-        raise Conflict(f"The rig {rig_id!r} is archived.", at="path.rig_id", code="rig_archived")
+        raise Conflict(f"The rig {rig_id!r} is archived.", at=at, code="rig_archived")
     return row
 
 

@@ -154,6 +154,7 @@ def test_every_mismatch_has_its_code_and_leaves_nothing(service: Service, rig: s
         assert refused(service, data) == expected
     good = signed(service, made, world.rig)
     assert refused(service, good, rig="rig_none") == (404, "rig_not_found")
+    assert send(service, good, rig="rig_none").json()["at"] == "query.rig"
     another = service.client.post("/v1/rigs", json=payloads.rig_document(other)).json()["id"]
     assert refused(service, good, rig=another) == (409, "bundle_of_another_rig")
 

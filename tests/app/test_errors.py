@@ -133,3 +133,31 @@ def test_a_pool_without_a_free_connection_is_told_as_unavailable(service: Servic
     assert (answer.status_code, answer.json()["code"]) == (503, "service_unavailable")
     assert answer.headers["retry-after"] == "5"
     assert service.client.get("/v1/rigs").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "known"),
+    [
+        ("POST", "/v1/rigs/rig_0/poses?triangulatoin=dlt", "checkpoint, covariance, fps, return, smoothing, "),
+        ("POST", "/v1/rigs/rig_0/captures?frame_upload=x", "frames_upload, heatmaps_upload"),
+        ("GET", "/v1/rigs?limits=1", "archived, cursor, limit"),
+        ("GET", "/v1/workers?x=", ""),
+    ],
+)
+def test_a_parameter_that_nobody_reads_is_refused(service: Service, method: str, path: str, known: str) -> None:
+    answer = service.client.request(method, path)
+    name = path.partition("?")[2].partition("=")[0]
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter"), answer.text
+    assert answer.json()["at"] == f"query.{name}"
+    assert (f"those known are {known}" if known else "there are none") in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [(b"[" * 100_000, "nested too deeply"), (b'"\xff"', "not UTF-8"), (b"1" * 5000, "too many digits")],
+)
+def test_json_that_cannot_be_read_is_told_as_other_bad_json_is(service: Service, body: bytes, told: str) -> None:
+    answer = service.client.post("/v1/rigs", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["at"]) == (422, "invalid_rig", "body"), answer.text
+    assert answer.json()["errors"][0]["code"] == "json_invalid"
+    assert told in answer.json()["detail"]

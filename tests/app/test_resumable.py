@@ -151,6 +151,14 @@ def test_only_one_at_a_time_writes_and_what_came_before_a_break_is_kept(tus: Ser
     assert tus.client.get(path).json()["complete"]
 
 
+@pytest.mark.parametrize("metadata", ["sha256 !!!", "sha256  YQ==", "a,,b"])
+def test_metadata_that_are_none_of_tus_are_refused_in_words(tus: Service, metadata: str) -> None:
+    answer = begin(tus, 5, **{"Upload-Metadata": metadata})
+    refused(answer, 422, "invalid_input")
+    assert answer.json()["at"] == "header.upload-metadata"
+    assert answer.json()["detail"].startswith("Send names with their values in base64")
+
+
 def test_uploads_are_bounded_in_number_and_bytes(tus: Service) -> None:
     for _ in range(2):
         assert begin(tus, 19_000_000).status_code == 201
@@ -180,6 +188,8 @@ def test_a_capture_is_made_of_an_upload_once(tus: Service, world: World) -> None
     plain = tus.upload(rig, payloads.capture(world)).json()
     assert plain["digest"] == sealed.json()["digest"]
 
+    both = tus.client.post(f"{captures}&frames_upload={upload}", files=payloads.files(labels))
+    assert (both.status_code, both.json()["code"]) == (422, "conflicting_parts")
     again = tus.client.post(captures, files=payloads.files(labels))
     assert (again.status_code, again.json()["code"], again.json()["at"]) == (
         404, "upload_not_found", "query.heatmaps_upload",

@@ -198,6 +198,7 @@ def test_stored_bytes_are_bounded(service: Service, world: World) -> None:
             refused = client.post(f"/v1/rigs/{rig}/captures", files=sent)
         assert (refused.status_code, refused.json()["code"]) == (403, "quota_exceeded"), refused.text
         assert f"of which {left:,} are left" in refused.json()["detail"]
+        assert ("this one takes" in refused.json()["detail"]) == (left > 0)  # nothing of it was read where none is left
     after = service.holdings()
     assert after[0]["captures"] == before[0]["captures"]
     assert after[1] == before[1]
