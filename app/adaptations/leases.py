@@ -84,11 +84,22 @@ def renew(session: Session, held: Claim, lease_s: float) -> bool:
 
 def report(session: Session, held: Claim, stage: str, progress: float, eta_s: float | None) -> bool:
     """Say how far the attempt is; answers whether a cancellation was asked for, raises LeaseLost."""
-    if not change(session, held.adaptation_id, holds(held), stage=stage, progress=progress, eta_s=eta_s):
+    if not change(session, held.adaptation_id, holds(held), stage=stage, progress=forward(progress), eta_s=eta_s):
         raise LeaseLost(held.adaptation_id)
-    data = {"state": State.RUNNING, "stage": stage, "progress": progress, "eta_s": eta_s, "attempt": held.attempt}
+    told = {"stage": stage, "progress": progress_of(session, held.adaptation_id), "eta_s": eta_s}
+    data = {"state": State.RUNNING, **told, "attempt": held.attempt}
     record(session, held.adaptation_id, "progress", data)
     return _cancel_requested(session, held)
+
+
+def forward(progress: float) -> ColumnElement[float]:
+    """``progress``, or what the attempt has told before where that is more: who goes on after its parts starts anew."""
+    return case((AdaptationRow.progress > progress, AdaptationRow.progress), else_=progress)
+
+
+def progress_of(session: Session, adaptation_id: str) -> float:
+    """How far an adaptation is."""
+    return session.execute(select(AdaptationRow.progress).where(AdaptationRow.id == adaptation_id)).scalar_one()
 
 
 def give_back(session: Session, held: Claim, seconds: Mapping[str, float] = _UNTOLD) -> bool:

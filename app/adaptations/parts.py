@@ -67,8 +67,9 @@ def fan_out(
         row.state, row.artifact_sha256 = (DONE, done[piece]) if piece in done else (QUEUED, None)
         row.owner, row.lease_expires_at, row.attempt = None, None, 0
     session.flush()
-    told = {"state": State.RUNNING, "stage": PARTS, "attempt": held.attempt, "parts": len(pieces)}
-    record(session, held.adaptation_id, _FANNED_OUT, {**told, "stage_seconds": spent})
+    told = {"stage": PARTS, "progress": leases.progress_of(session, held.adaptation_id), "attempt": held.attempt}
+    told |= {"state": State.RUNNING, "parts": len(pieces), "stage_seconds": spent}
+    record(session, held.adaptation_id, _FANNED_OUT, told)
     return [known[piece].number for piece in pieces]
 
 
@@ -102,8 +103,8 @@ def finish(session: Session, held: PartClaim, artifact_sha256: str) -> bool:
         raise LeaseLost(_name(held))
     rows = _rows(session, held.job.adaptation_id)
     done = sum(row.state == DONE for row in rows)
-    progress = round(0.05 + 0.35 * done / len(rows), 4)
-    change(session, held.job.adaptation_id, progress=progress)
+    change(session, held.job.adaptation_id, progress=leases.forward(round(0.05 + 0.35 * done / len(rows), 4)))
+    progress = leases.progress_of(session, held.job.adaptation_id)
     told = {"stage": PARTS, "progress": progress, "attempt": held.job.attempt, "done": done, "parts": len(rows)}
     record(session, held.job.adaptation_id, "progress", {"state": State.RUNNING, "eta_s": None, **told})
     return done == len(rows)

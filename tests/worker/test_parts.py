@@ -52,6 +52,8 @@ def test_it_ends_as_in_one_piece_whoever_works_and_however_often_it_is_told(flee
     assert rows(fleet) == []
     assert [event.kind for event in events_of(fleet.db, job)].count("succeeded") == 1
     assert get_job(fleet.db, job).checkpoint_id is not None
+    told = [event.data["progress"] for event in events_of(fleet.db, job)]
+    assert told == sorted(told)
 
 
 def test_a_worker_that_is_alone_does_all_of_it(fleet: WorkerContext, job: str) -> None:
