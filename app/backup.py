@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import Connection, Table, delete, insert, select, text, update
 from sqlalchemy.orm import Session
 
+from app import deployments
 from app.adaptations.states import FINISHED
 from app.artifact_stores import open_artifacts
 from app.artifacts import Artifacts, ArtifactStore
@@ -34,6 +35,9 @@ def back_up(settings: Settings, folder: Path, *, verify: bool = True) -> str:
     """Copy everything that rows name into ``folder``, which has to be empty; answers a sentence."""
     if folder.exists() and any(folder.iterdir()):
         raise Conflict(f"{folder} is not empty: a backup is made in a folder of its own.", at=str(folder))
+    if not deployments.is_there(settings):
+        told = f"There is no deployment here, in {settings.data_dir}; set RIGFUSE_DATA_DIR, or give --data-dir."
+        raise Conflict(told, at="RIGFUSE_DATA_DIR")
     folder.mkdir(parents=True, exist_ok=True)
     with (
         closing(_Opened(settings.database_url)) as source,
@@ -43,7 +47,7 @@ def back_up(settings: Settings, folder: Path, *, verify: bool = True) -> str:
         copy.database.upgrade()
         rows = _copy_rows(source.database, copy.database)
         store = ArtifactStore((folder.resolve() / _ARTIFACTS).as_uri())
-        kept = _copy_artifacts(source.database, copy.database, open_artifacts(settings), store)
+        kept = _copy_artifacts(source.database, copy.database, open_artifacts(settings, make=False), store)
         if verify:
             _verify(copy.database, store)
         about = {"made_at": utc_now().isoformat(), "rigfuse": CODE_VERSION, "revision": revision_of(copy.database)}
@@ -62,7 +66,7 @@ def restore_from(settings: Settings, folder: Path) -> str:
             copy.database.upgrade()
             target.database.upgrade()
             _check_empty(target.database)
-            store = ArtifactStore((folder.resolve() / _ARTIFACTS).as_uri())
+            store = ArtifactStore((folder.resolve() / _ARTIFACTS).as_uri(), make=False)
             kept = _put_artifacts(copy.database, store, open_artifacts(settings))
             found = _copy_rows(copy.database, target.database)
     return f"{sum(found.values())} rows and {kept} artifacts were restored; start the service."

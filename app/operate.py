@@ -15,6 +15,7 @@ BROKER_FILE = "broker-url"
 health = typer.Typer(no_args_is_help=True, help="Is a process of this machine well? For health checks: exit 0 or 1.")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the backup.")]
+DataDir = Annotated[Path | None, typer.Option(help="The data directory of a `rigfuse up`.")]
 
 
 def install(app: typer.Typer) -> None:
@@ -43,8 +44,7 @@ def doctor(
 
     from app.doctor import examine
 
-    if data_dir is not None:
-        os.environ |= _embedded(data_dir)
+    _look_in(data_dir)
     with _quiet():
         findings = list(examine.examine(deep=deep, url=url, api_key=api_key))
     if as_json:
@@ -70,6 +70,12 @@ def _quiet() -> Iterator[None]:
     finally:
         structlog.reset_defaults() if before is None else structlog.configure(**before)
         logging.disable(level)
+
+
+def _look_in(data_dir: Path | None) -> None:
+    """Have the settings describe the `rigfuse up` of this directory."""
+    if data_dir is not None:
+        os.environ |= _embedded(data_dir)
 
 
 def _embedded(data_dir: Path) -> dict[str, str]:
@@ -102,20 +108,23 @@ def health_of_worker() -> None:
 def backup(
     folder: Folder,
     *,
+    data_dir: DataDir = None,
     verify: Annotated[bool, typer.Option(help="Read everything again afterwards.")] = True,
 ) -> None:
     """Copy the database and the artifacts, while the service runs, into a folder that a restore can be made of."""
     from app.backup import back_up
     from app.settings import Settings
 
+    _look_in(data_dir)
     typer.echo(back_up(Settings(), folder, verify=verify))
 
 
-def restore(folder: Folder) -> None:
+def restore(folder: Folder, *, data_dir: DataDir = None) -> None:
     """Put a backup into the empty database and artifact store that the RIGFUSE_… environment names."""
     from app.backup import restore_from
     from app.settings import Settings
 
+    _look_in(data_dir)
     typer.echo(restore_from(Settings(), folder))
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from app import deployments
 from app.doctor import configuration, parts, storage, work
 from app.doctor.findings import Check, Finding, Mark, Patient, bad, good, look
 from app.settings import Settings
@@ -49,6 +50,12 @@ def examine(*, deep: bool, url: str | None, api_key: str | None) -> Iterator[Fin
             yield bad("settings", f"{name}: {fault['msg']}", "see the table of settings in docs/operations.md")
         return
     yield from _unknown() or [good("settings", f"valid, for {settings.environment}")]
+    if not deployments.is_there(settings):
+        told = f"there is no deployment at {settings.data_dir}"
+        yield bad(
+            "deployment", told, "set RIGFUSE_DATA_DIR or --data-dir; to begin one: rigfuse up, or rigfuse migrate"
+        )
+        return
     patient = Patient(settings, deep, url, api_key)
     skipped: set[str] = set()
     try:

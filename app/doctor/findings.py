@@ -54,7 +54,7 @@ class Patient:
     @cached_property
     def artifacts(self) -> Artifacts:
         """The artifact store."""
-        return open_artifacts(self.settings)
+        return open_artifacts(self.settings, make=False)
 
     def close(self) -> None:
         """Let go of what was opened."""

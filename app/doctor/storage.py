@@ -26,9 +26,9 @@ def check_store(patient: Patient) -> Iterator[Finding]:
 def check_disks(patient: Patient) -> Iterator[Finding]:
     """Whether there is room."""
     settings = patient.settings
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     for folder in dict.fromkeys((settings.data_dir, getattr(patient.artifacts, "root", settings.data_dir))):
-        check_free(folder, settings.min_free_bytes)
+        there = next(place for place in (folder, *folder.parents) if place.is_dir())
+        check_free(there, settings.min_free_bytes)
     yield good("disk", f"more than {settings.min_free_bytes >> 20} MiB free")
 
 

@@ -176,6 +176,21 @@ def test_a_broker_that_would_throw_messages_away(deployment: Database, redis_url
     assert (finding.mark, finding.told) == (Mark.BAD, "maxmemory-policy is allkeys-lru")
 
 
+def test_where_nothing_is_deployed_nothing_is_made(
+    deployment: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for command in (["doctor"], ["backup", str(tmp_path / "copy")]):
+        answer = CliRunner().invoke(app, [*command, "--data-dir", str(tmp_path / "typo")], terminal_width=200)
+        assert answer.exit_code == 1
+        assert "no deployment" in answer.output + str(answer.exception)
+    assert not (tmp_path / "typo").exists()
+    assert not (tmp_path / "copy").exists()
+    monkeypatch.setenv("RIGFUSE_DATA_DIR", str(tmp_path))
+    shutil.rmtree(tmp_path / "artifacts")
+    assert find(storage.check_store).mark is Mark.BAD
+    assert not (tmp_path / "artifacts").exists()
+
+
 def test_a_store_that_takes_nothing(deployment: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("RIGFUSE_ARTIFACTS_URL", (tmp_path / "file").as_uri())
