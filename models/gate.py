@@ -22,9 +22,7 @@ _MAX_TURN_DEGREES = 10.0
 _NOTHING = 1e-6  # rounding
 _LIKELY = 0.8
 _MIN_AGREEMENT = 0.5
-_MIN_JDR = (
-    0.5  # with less, most of what would be served is wrong by the labels: so it is where these are another camera's
-)
+_MIN_JDR = 0.5  # with less, most of what would be served is wrong by the labels, as where these are another camera's
 _MOST_FRAMES = 1000  # more labels than this are not asked for
 RIVALS = {
     "no_fusion": "No-Fusion",
