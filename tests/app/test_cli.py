@@ -46,7 +46,7 @@ def test_help_names_every_command_and_shows_how_to_begin() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["up"], ["api"], ["worker"], ["demo"], ["migrate"], ["adapt"], ["poses"], ["rig", "add"], ["capture", "upload"]],
+    [["up"], ["worker"], ["adapt"], ["capture", "upload"]],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     text = says(*command, "--help")
@@ -106,7 +106,7 @@ def test_a_device_that_is_not_there_ends_the_start(command: str, tmp_path: Path)
     assert_one_sentence(done, 1, "CUDA")
 
 
-@pytest.mark.parametrize("command", [["api"], ["worker"], ["migrate"], ["up"]])
+@pytest.mark.parametrize("command", [["worker"], ["up"]])
 def test_a_setting_that_cannot_be_ends_every_start(command: list[str], tmp_path: Path) -> None:
     place = ["--data-dir", str(tmp_path)] if command == ["up"] else []
     done = rigfuse(
@@ -116,7 +116,7 @@ def test_a_setting_that_cannot_be_ends_every_start(command: list[str], tmp_path:
     assert "s3cret" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [["api"], ["migrate"], ["up", "--port", "0"]])
+@pytest.mark.parametrize("command", [["api"], ["up", "--port", "0"]])
 @pytest.mark.parametrize(("address", "why"), [("postgresql://u:s3cret@127.0.0.1:9/x", "refused"), ("nonsense", "URL")])
 def test_a_database_that_cannot_be_reached_ends_every_start(
     command: list[str], address: str, why: str, tmp_path: Path

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from shoots import shoot
 
 from app.adaptations.schemas import Adaptation
 from app.client import Event, RigFuseClient
-from app.queue import JobQueue
 
 MakeService = Callable[[], RunningService]
 A_WHILE = {"steps": 40}
@@ -122,29 +120,6 @@ def test_a_killed_api_is_back_on_its_port_and_who_waits_hears_on(own_service: Ma
         assert client.wait(job.id, kill_once).state == "succeeded"
         assert heard == [event.id for event in client.events(job.id)]  # all of it, and nothing twice
     assert "api died" in service.said
-
-
-def test_a_job_delivered_many_times_runs_once(own_service: MakeService, tmp_path: Path) -> None:
-    service = own_service().up()
-    with service.client() as client:
-        made = shoot(client, tmp_path)
-        queue = JobQueue(broker_url(service))
-        job = client.adapt(made.rig_id, made.capture, options={"steps": 3})
-        for _ in range(5):
-            assert queue.enqueue_adaptation(job.id)
-        assert_ended_once(client, job, attempts=1)
-        assert queue.enqueue_adaptation(job.id)  # and once more when it is over
-        wait_until(lambda: queue.waiting() == 0, within_s=20)
-        time.sleep(0.5)
-        assert_ended_once(client, job, attempts=1)
-        assert [event.kind for event in client.events(job.id)].count("running") == 1
-        queue.close()
-
-
-def broker_url(service: RunningService) -> str:
-    """Where the embedded broker of this service listens, as its API was told."""
-    environment = Path(f"/proc/{service.child('app.cli api')}/environ").read_text().split("\0")
-    return next(line for line in environment if line.startswith("RIGFUSE_BROKER_URL=")).partition("=")[2]
 
 
 def test_a_data_directory_serves_one_launcher(own_service: MakeService) -> None:
