@@ -149,7 +149,7 @@ def _scene(outcome: Outcome) -> dict[str, Any]:
             "adaptation": adaptation.id,
             "checkpoint": outcome.checkpoint_id,
         },
-        "capture": outcome.capture,
+        "capture": outcome.capture.model_dump(mode="json"),
         "adaptation": {
             "method": adaptation.method,
             "seed": adaptation.seed,

@@ -1,3 +1,4 @@
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,11 +7,18 @@ import cv2
 import numpy as np
 import pytest
 
+from app.adaptations.schemas import Adaptation
+from app.captures.schemas import CaptureOut
 from app.demo import synthetic
 from app.demo.evaluate import Prediction, reproject, score
+from app.demo.job import NO_FUSION, Outcome
+from app.demo.report import summary, write_summary
 from app.demo.scene import Scene, Upload, save_heatmaps
+from app.tables import utc_now
+from models.checkpoint import Checkpoint
 from models.labelled import labels_from_document
 from models.runtime import Engine
+from models.weights import default_omega
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +84,25 @@ def test_some_frames_of_images(tmp_path: Path) -> None:
     assert image is not None
     assert image.shape == (20, 30, 3)
     assert image[10, 10, 0] > 200, "RGB: red comes first"
+
+
+def test_the_summary_of_what_came_of_a_scene_can_be_written(scenes: tuple[Scene, ...], tmp_path: Path) -> None:
+    scene, now = scenes[0], utc_now()
+    capture = CaptureOut(
+        id="cap_1", rig="rig_1", kind="heatmaps", frames=50, labelled_joints=9, coverage={}, warnings=[], digest="0",
+        size_bytes=1, created_at=now, keep_until=None, purged_at=None,
+    )  # fmt: skip
+    adaptation = Adaptation.model_construct(
+        id="ada_1", method="metafuse", seed=0, metrics={"jdr": 1.0}, checkpoint="ckp_1", started_at=now, finished_at=now
+    )
+    nothing = np.empty(0, np.float32)
+    omega = default_omega()
+    checkpoint = Checkpoint(
+        "metafuse", 0, "", "", omega, None, nothing, nothing, nothing, repaired=False, project=False
+    )
+    outcome = Outcome(scene, "rig_1", capture, adaptation, checkpoint, {NO_FUSION: _unfused(scene)}, nothing)
+    path = write_summary(summary([outcome], {}, {}, synthetic=True), tmp_path / "summary.json")
+    told = json.loads(path.read_text())["scenes"][scene.name]
+    assert told["ids"] == {"rig": "rig_1", "capture": "cap_1", "adaptation": "ada_1", "checkpoint": "ckp_1"}
+    assert told["capture"]["frames"] == 50
+    assert told["scores"][NO_FUSION]["jdr"] > 0.7
