@@ -42,7 +42,7 @@ demo: $(STAMP)
 	$(BIN)/rigfuse demo --output demo-output $(DEMO_FLAGS)
 
 test: $(STAMP)
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 coverage: $(STAMP)
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
