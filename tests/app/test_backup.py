@@ -166,7 +166,13 @@ def test_parts_that_were_used_up_meanwhile_are_left_out(
     monkeypatch.setattr(backup, "_copy_rows", go_on_after)
     back_up(settings, tmp_path / "backup")
     monkeypatch.undo()
-    restore_from(make_settings(), tmp_path / "backup")
+    elsewhere = make_settings()
+    restore_from(elsewhere, tmp_path / "backup")
+    restored = Database(elsewhere.database_url)
+    with restored.read_session() as session:
+        assert session.get_one(AdaptationRow, job).state == "running"
+        assert session.scalars(select(AdaptationPartRow)).all() == []
+    restored.dispose()
     database.dispose()
 
 
