@@ -25,7 +25,7 @@ OWNED = (
 )
 """Tables whose rows say whose they are."""
 
-OF_RIGS = (tables.ActivationRow, tables.RigServingRow)
+OF_RIGS = (tables.ActivationRow, tables.RigServingRow, tables.RequestFrameRow)
 OF_ADAPTATIONS = (tables.AdaptationEventRow, tables.AdaptationPartRow)
 OF_KEYS = (tables.KeyUsageRow,)
 """Tables whose rows are whose their rig, adaptation or key is."""

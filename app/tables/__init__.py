@@ -1,9 +1,9 @@
 """The relational schema: rows hold state and lineage, the artifact store holds bytes."""
 
-from app.tables.access import ApiKeyRow, AuditRow, KeyUsageRow
+from app.tables.access import ApiKeyRow, AuditRow, BrowserSessionRow, KeyUsageRow
 from app.tables.base import Base, UtcDateTime, new_id, utc_now
 from app.tables.jobs import AdaptationEventRow, AdaptationPartRow, AdaptationRow, TotalRow, WorkerRow
-from app.tables.rigs import ActivationRow, CaptureRow, CheckpointRow, RigRow, RigServingRow
+from app.tables.rigs import ActivationRow, CaptureRow, CheckpointRow, RequestFrameRow, RigRow, RigServingRow
 
 __all__ = [
     "ActivationRow",
@@ -13,9 +13,11 @@ __all__ = [
     "ApiKeyRow",
     "AuditRow",
     "Base",
+    "BrowserSessionRow",
     "CaptureRow",
     "CheckpointRow",
     "KeyUsageRow",
+    "RequestFrameRow",
     "RigRow",
     "RigServingRow",
     "TotalRow",

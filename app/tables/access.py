@@ -30,6 +30,18 @@ class ApiKeyRow(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class BrowserSessionRow(Base):
+    """A person who signed in with a key; of the cookie and of the key only the hashes are kept."""
+
+    __tablename__ = "browser_sessions"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    key_sha256: Mapped[str] = mapped_column(Sha256)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime]
+
+
 class KeyUsageRow(Base):
     """What a key used on one day (UTC)."""
 

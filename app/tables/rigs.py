@@ -1,12 +1,27 @@
 """Rigs, their captures and checkpoints, and which checkpoint serves."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.tables.base import Base, Counter, Document, Identifier, Sha256, Studio, utc_now
+
+
+def _cameras_of_document(context: DefaultExecutionContext) -> int:
+    return len(context.get_current_parameters()["document"].get("cameras", ()))
+
+
+def _score(system: str, name: str) -> Callable[[DefaultExecutionContext], float | None]:
+    def read(context: DefaultExecutionContext) -> float | None:
+        metrics = context.get_current_parameters()["manifest"].get("metrics") or {}
+        score: float | None = (metrics.get(system) or {}).get(name)
+        return score
+
+    return read
 
 
 class RigRow(Base):
@@ -28,6 +43,8 @@ class RigRow(Base):
     archived_at: Mapped[datetime | None]
     capture_retention_days: Mapped[int | None] = mapped_column(Integer)
     checkpoints_kept: Mapped[int | None] = mapped_column(Integer)
+    camera_count: Mapped[int] = mapped_column(Integer, default=_cameras_of_document)
+    request_frames_kept: Mapped[int] = mapped_column(Integer, default=0)
 
 
 class CaptureRow(Base):
@@ -53,7 +70,10 @@ class CaptureRow(Base):
 
 
 class CheckpointRow(Base):
-    """The immutable result of an adaptation or an import; its bytes are artifacts until it is purged."""
+    """The immutable result of an adaptation or an import; its bytes are artifacts until it is purged.
+
+    The scores ``…_before`` (No-Fusion) and ``…_after`` (fused) are those of the manifest, beside it to be sorted by.
+    """
 
     __tablename__ = "checkpoints"
     __table_args__ = (Index(None, "rig_id", "created_at"), Index(None, "artifact_sha256"))
@@ -72,6 +92,12 @@ class CheckpointRow(Base):
     promoted: Mapped[bool] = mapped_column(default=False)
     reason: Mapped[str] = mapped_column(Text, default="")
     pinned: Mapped[bool] = mapped_column(default=False)
+    jdr_before: Mapped[float | None] = mapped_column(default=_score("no_fusion", "jdr"))
+    jdr_after: Mapped[float | None] = mapped_column(default=_score("fused", "jdr"))
+    reprojection_px_before: Mapped[float | None] = mapped_column(default=_score("no_fusion", "reprojection_px"))
+    reprojection_px_after: Mapped[float | None] = mapped_column(default=_score("fused", "reprojection_px"))
+    mpjpe_mm_before: Mapped[float | None] = mapped_column(default=_score("no_fusion", "mpjpe_mm"))
+    mpjpe_mm_after: Mapped[float | None] = mapped_column(default=_score("fused", "mpjpe_mm"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     purged_at: Mapped[datetime | None]
 
@@ -103,3 +129,19 @@ class RigServingRow(Base):
     reprojection_px: Mapped[float | None]
     views_used: Mapped[float | None]
     last_request_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class RequestFrameRow(Base):
+    """One frame of a pose request, kept to be looked at where the rig allows it; its bytes are an artifact."""
+
+    __tablename__ = "request_frames"
+    __table_args__ = (Index(None, "rig_id", "id"), Index(None, "source_sha256"))
+
+    id: Mapped[int] = mapped_column(Counter, primary_key=True, autoincrement=True)
+    rig_id: Mapped[str] = mapped_column(Identifier, ForeignKey("rigs.id"))
+    checkpoint_id: Mapped[str | None] = mapped_column(Identifier)
+    frame: Mapped[str] = mapped_column(String(128))
+    kind: Mapped[str] = mapped_column(String(16))
+    source_sha256: Mapped[str] = mapped_column(Sha256)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)

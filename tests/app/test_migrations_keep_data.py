@@ -24,7 +24,7 @@ DIGEST = "a" * 64
 FIRST: dict[str, dict[str, Any]] = {
     "rigs": {
         "id": "rig_1", "name": "Halle »A«", "notes": "n", "tags": ["x"], "revision": 1, "digest": DIGEST,
-        "document": {"joints": "coco17"}, "created_at": WHEN,
+        "document": {"joints": "coco17", "cameras": [{}, {}]}, "created_at": WHEN,
     },
     "captures": {
         "id": "cap_1", "rig_id": "rig_1", "kind": "images", "digest": DIGEST, "frames": 7, "labelled_joints": 70,
@@ -39,7 +39,8 @@ FIRST: dict[str, dict[str, Any]] = {
     },
     "checkpoints": {
         "id": "ckp_1", "rig_id": "rig_1", "adaptation_id": "ada_1", "capture_id": "cap_1", "method": "metafuse",
-        "seed": 5, "artifact_sha256": DIGEST, "size_bytes": 9, "manifest": {"seed": 5}, "promoted": True,
+        "seed": 5, "artifact_sha256": DIGEST, "size_bytes": 9, "promoted": True,
+        "manifest": {"metrics": {"no_fusion": {"jdr": 0.7, "mpjpe_mm": None}, "fused": {"jdr": 0.9}}},
         "reason": "better", "created_at": WHEN,
     },
     "adaptation_events": {"adaptation_id": "ada_1", "kind": "queued", "data": {"state": "queued"}, "created_at": WHEN},
@@ -88,6 +89,9 @@ def test_every_row_is_there_after_the_upgrade(database: Database) -> None:
     rig, capture, checkpoint = found["rigs"], found["captures"], found["checkpoints"]
     assert (rig.studio, rig.active_checkpoint_id, rig.capture_retention_days) == ("", "ckp_1", None)
     assert (capture.studio, capture.size_bytes, capture.purged_at) == ("", 0, None)
+    assert (rig.camera_count, rig.request_frames_kept) == (2, 0)
+    scores = (checkpoint.jdr_before, checkpoint.jdr_after, checkpoint.mpjpe_mm_before, checkpoint.reprojection_px_after)
+    assert scores == (0.7, 0.9, None, None)
     assert (checkpoint.pinned, checkpoint.purged_at, checkpoint.origin) == (False, None, None)
     assert (found["adaptations"].priority, found["adaptations"].checkpoint_id) == ("interactive", "ckp_1")
     assert (found["activations"].actor, found["activations"].reason) == ("", "")
