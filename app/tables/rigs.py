@@ -11,13 +11,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.tables.base import Base, Counter, Document, Identifier, Sha256, Studio, utc_now
 
 
+def _inserted(context: DefaultExecutionContext, column: str) -> Any:
+    return context.get_current_parameters()[column]  # type: ignore[no-untyped-call]
+
+
 def _cameras_of_document(context: DefaultExecutionContext) -> int:
-    return len(context.get_current_parameters()["document"].get("cameras", ()))
+    return len(_inserted(context, "document").get("cameras", ()))
 
 
 def _score(system: str, name: str) -> Callable[[DefaultExecutionContext], float | None]:
     def read(context: DefaultExecutionContext) -> float | None:
-        metrics = context.get_current_parameters()["manifest"].get("metrics") or {}
+        metrics = _inserted(context, "manifest").get("metrics") or {}
         score: float | None = (metrics.get(system) or {}).get(name)
         return score
 
