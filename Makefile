@@ -14,7 +14,7 @@ TESTS ?= tests
 # ONNX Runtime would otherwise report its use to its maker.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo test lint format bench coverage images lock clean
+.PHONY: help install demo test lint format bench coverage images vendor lock clean
 
 help:
 	@echo "make demo                 the main job on a real recording (DEMO=synthetic: no download)"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench                the measurements of docs/science.md"
 	@echo "make coverage             all tests, with branch coverage"
 	@echo "make images               build the images with buildah, as root, and go through the main job in them"
+	@echo "make vendor               fetch with npm what is served of others, and compare"
 	@echo "make install              only .venv; the other commands make it when they need it"
 	@echo "make lock                 write constraints.txt anew"
 
@@ -62,6 +63,9 @@ bench: $(STAMP)
 
 images: $(STAMP)
 	$(BIN)/python -m tests.e2e.check_images
+
+vendor:
+	$(PYTHON) -m tests.vendored
 
 # What pip resolves today for all extras. onnxruntime-gpu takes the place of onnxruntime in one environment and is
 # released with it, so its line is derived; local version labels (torch's +cpu) are dropped. Motions need Python 3.11.

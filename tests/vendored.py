@@ -1,0 +1,64 @@
+"""``make vendor``: what is served of others is what their packages hold, fetched again and compared."""
+# ruff: noqa: T201 - a program that says what it found
+
+import hashlib
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+VENDOR = Path(__file__).parents[1] / "app/dashboard/static/vendor"
+_ROW = re.compile(r"^\| (\S+) \| (\S+@[\d.]+\S*) \| (\S+) \| (\S+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Vendored:
+    """One line of the table in VENDORED.md."""
+
+    file: str
+    package: str
+    path: str
+    licence: str
+    sha256: str
+
+
+def table() -> list[Vendored]:
+    """What VENDORED.md names."""
+    return [Vendored(*row) for row in _ROW.findall((VENDOR / "VENDORED.md").read_text())]
+
+
+def digest(data: bytes) -> str:
+    """The SHA-256 of ``data`` in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def fetched(package: str, folder: Path) -> dict[str, bytes]:
+    """The files of ``package`` as the registry hands it out, by their path in it."""
+    command = ["npm", "pack", "--silent", "--pack-destination", str(folder), package]
+    name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
+    with tarfile.open(folder / name) as archive:
+        members = [member for member in archive if member.isfile()]
+        return {member.name.partition("/")[2]: archive.extractfile(member).read() for member in members}
+
+
+def main() -> int:
+    """Compare every file; with ``--write`` put what the packages hold into its place."""
+    write, wrong = "--write" in sys.argv[1:], 0
+    with tempfile.TemporaryDirectory() as folder:
+        packages = {package: fetched(package, Path(folder)) for package in sorted({row.package for row in table()})}
+    for row in table():
+        data = packages[row.package].get(row.path, b"")
+        if write and data:
+            (VENDOR / row.file).parent.mkdir(parents=True, exist_ok=True)
+            (VENDOR / row.file).write_bytes(data)
+        same = digest(data) == row.sha256 and (VENDOR / row.file).read_bytes() == data
+        wrong += not same
+        print(f"{'same  ' if same else 'DIFFERS'} {row.file} of {row.package}" + ("" if same else f": {digest(data)}"))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
