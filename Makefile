@@ -14,7 +14,7 @@ TESTS ?= tests
 # ONNX Runtime would otherwise report its use to its maker.
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help install demo test lint format bench coverage images vendor lock clean
+.PHONY: help install demo test lint format bench coverage images browser vendor lock clean
 
 help:
 	@echo "make demo                 the main job on a real recording (DEMO=synthetic: no download)"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench                the measurements of docs/science.md"
 	@echo "make coverage             all tests, with branch coverage"
 	@echo "make images               build the images with buildah, as root, and go through the main job in them"
+	@echo "make browser              Chromium, for the tests of the dashboard, where root may install it"
 	@echo "make vendor               fetch with npm what is served of others, and compare"
 	@echo "make install              only .venv; the other commands make it when they need it"
 	@echo "make lock                 write constraints.txt anew"
@@ -42,10 +43,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/rigfuse demo --output demo-output $(DEMO_FLAGS)
 
-test: $(STAMP)
+test: $(STAMP) browser
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
-coverage: $(STAMP)
+coverage: $(STAMP) browser
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
 lint: $(STAMP)
@@ -63,6 +64,9 @@ bench: $(STAMP)
 
 images: $(STAMP)
 	$(BIN)/python -m tests.e2e.check_images
+
+browser: $(STAMP)
+	@$(BIN)/python tests/e2e/chromium.py
 
 vendor:
 	$(PYTHON) -m tests.vendored

@@ -1,4 +1,4 @@
-"""``make vendor``: what is served of others is what their packages hold, fetched again and compared."""
+"""``make vendor``: what lies here of others is what their packages hold, fetched again and compared."""
 # ruff: noqa: T201 - a program that says what it found
 
 import hashlib
@@ -10,14 +10,16 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-VENDOR = Path(__file__).parents[1] / "app/dashboard/static/vendor"
-_ROW = re.compile(r"^\| (\S+) \| (\S+@[\d.]+\S*) \| (\S+) \| (\S+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
+ROOT = Path(__file__).parents[1]
+FOLDERS = (ROOT / "app/dashboard/static/vendor", ROOT / "tests/e2e/vendor")
+_ROW = re.compile(r"^\| (\S+) \| (\S+@[\d.]+\S*) \| (\S+) \| ([^|]+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Vendored:
-    """One line of the table in VENDORED.md."""
+    """One line of the table in a folder's VENDORED.md."""
 
+    folder: Path
     file: str
     package: str
     path: str
@@ -26,8 +28,9 @@ class Vendored:
 
 
 def table() -> list[Vendored]:
-    """What VENDORED.md names."""
-    return [Vendored(*row) for row in _ROW.findall((VENDOR / "VENDORED.md").read_text())]
+    """What the folders' VENDORED.md name."""
+    named = ((folder, _ROW.findall((folder / "VENDORED.md").read_text())) for folder in FOLDERS)
+    return [Vendored(folder, *row) for folder, rows in named for row in rows]
 
 
 def digest(data: bytes) -> str:
@@ -51,10 +54,11 @@ def main() -> int:
         packages = {package: fetched(package, Path(folder)) for package in sorted({row.package for row in table()})}
     for row in table():
         data = packages[row.package].get(row.path, b"")
+        path = row.folder / row.file
         if write and data:
-            (VENDOR / row.file).parent.mkdir(parents=True, exist_ok=True)
-            (VENDOR / row.file).write_bytes(data)
-        same = digest(data) == row.sha256 and (VENDOR / row.file).read_bytes() == data
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        same = digest(data) == row.sha256 and path.read_bytes() == data
         wrong += not same
         print(f"{'same  ' if same else 'DIFFERS'} {row.file} of {row.package}" + ("" if same else f": {digest(data)}"))
     return 1 if wrong else 0
