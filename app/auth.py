@@ -1,11 +1,9 @@
-"""The door: who asks, and whether they may. A bearer token for programs, HTTP Basic for a browser's pages.
+"""The door: who asks, and whether they may. A bearer token for programs, a cookie for who signed in with a key.
 
 Every request of the API passes here, and the scope it needs is decided here: looking needs ``read``, everything else
 ``write``, and what a route marks with ADMIN needs ``admin``.
 """
 
-import base64
-import binascii
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import HTTPConnection
 
+from app.access.browser import COOKIE, check_same_origin
 from app.access.guard import Guard
 from app.access.hosts import host_of
 from app.access.keyring import KeyRing
@@ -26,7 +25,6 @@ from app.settings import LOOPBACK_HOSTS
 ADMIN: dict[str, Any] = {"x-rigfuse-scope": Scope.ADMIN.value}
 """The mark of a route that needs ``admin``: ``openapi_extra=ADMIN``, so that the description tells it too."""
 _SCOPE_MARK = "x-rigfuse-scope"
-_ASK_BROWSER = 'Basic realm="RigFuse, an API key as the password", charset="UTF-8"'
 _LOOKING = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -52,21 +50,13 @@ def require_key(
     connection: HTTPConnection, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 ) -> Principal:
     """Let a request pass whose key has the scope, or that comes from this machine where no key is needed."""
-    key = credentials.credentials if credentials is not None else ""
-    principal = _identify(connection, key)
+    principal = _identify(connection, credentials)
     if principal is None:
         raise Unauthorized("Send a valid API key: Authorization: Bearer <key>.", at="header.authorization")
-    return _admit(connection, principal)
-
-
-def require_key_in_browser(connection: HTTPConnection) -> Principal:
-    """The same for a page: a browser asks its user for the key, as the password of HTTP Basic."""
-    scheme, _, value = connection.headers.get("authorization", "").partition(" ")
-    key = value if scheme.lower() == "bearer" else _basic_password(value) if scheme.lower() == "basic" else ""
-    principal = _identify(connection, key)
-    if principal is None:
-        raise Unauthorized("Enter an API key as the password.", at="header.authorization", challenge=_ASK_BROWSER)
-    return _admit(connection, principal)
+    _check_scope(connection, principal)
+    connection.app.state.guard.charge(principal)
+    connection.state.principal = principal
+    return principal
 
 
 def require_operator(principal: Annotated[Principal, Depends(require_key)]) -> Principal:
@@ -79,8 +69,7 @@ def require_operator(principal: Annotated[Principal, Depends(require_key)]) -> P
 async def check_again(connection: HTTPConnection) -> None:
     """Raise Unauthorized or Forbidden where the key of a long-lived connection is no longer good."""
     credentials = await bearer(connection)
-    key = credentials.credentials if credentials is not None else ""
-    principal = await to_thread.run_sync(_identify, connection, key)
+    principal = await to_thread.run_sync(_identify, connection, credentials)
     if principal is None:
         raise Unauthorized("The key is no longer valid.", at="header.authorization")
     _check_scope(connection, principal)
@@ -93,7 +82,11 @@ async def is_stranger(connection: HTTPConnection) -> bool:
         return False
     credentials = await bearer(connection)
     try:
-        return credentials is None or await to_thread.run_sync(keys.identify, credentials.credentials) is None
+        if credentials is not None:
+            return await to_thread.run_sync(keys.identify, credentials.credentials) is None
+        guard: Guard = connection.app.state.guard
+        token = connection.cookies.get(COOKIE)
+        return token is None or await to_thread.run_sync(guard.recognise, token) is None
     except SQLAlchemyError:
         return False  # which the door will tell
 
@@ -123,14 +116,20 @@ def scope_of(route: object, method: str | None) -> Scope:
     return Scope(marked) if marked else Scope.READ if method in _LOOKING else Scope.WRITE
 
 
-def _identify(connection: HTTPConnection, key: str) -> Principal | None:
+def _identify(connection: HTTPConnection, credentials: HTTPAuthorizationCredentials | None) -> Principal | None:
     guard: Guard = connection.app.state.guard
+    key = credentials.credentials if credentials is not None else ""
     if not guard.keys.required:
         _check_local(connection)
         if not key.startswith(PREFIX):
             return LOCAL  # whatever a browser or client may have sent along; one of our own keys must be good, though
-    address = connection.client.host if connection.client is not None else ""
-    return guard.identify(key, address) if key else None
+    if key:
+        return guard.identify(key, connection.client.host if connection.client is not None else "")
+    token = connection.cookies.get(COOKIE)
+    principal = guard.recognise(token) if token else None
+    if principal is not None:
+        check_same_origin(connection)
+    return principal
 
 
 def _check_scope(connection: HTTPConnection, principal: Principal) -> None:
@@ -139,29 +138,15 @@ def _check_scope(connection: HTTPConnection, principal: Principal) -> None:
         raise Forbidden(f"The key {principal.name!r} lacks the scope {needed.value!r}.", at="header.authorization")
 
 
-def _admit(connection: HTTPConnection, principal: Principal) -> Principal:
-    _check_scope(connection, principal)
-    connection.app.state.guard.charge(principal)
-    connection.state.principal = principal
-    return principal
-
-
-def _basic_password(value: str) -> str:
-    try:
-        return base64.b64decode(value, validate=True).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-
-
 def _check_local(connection: HTTPConnection) -> None:
     # Without keys, a page on the internet must not reach the service through its visitor's browser: neither under a
     # name of its own that points here, nor by posting across sites, nor by a WebSocket, which no browser holds back.
     host = host_of(connection)
     if host not in LOOPBACK_HOSTS:
         raise Forbidden(f"Without API keys the service answers only as localhost, not as {host!r}.", at="header.host")
-    site = connection.headers.get("sec-fetch-site")
-    if site in {"cross-site", "same-site"} and connection.scope.get("method") != "GET":
-        raise Forbidden("Without API keys, requests from other sites are refused.", at="header.sec-fetch-site")
-    origin = connection.headers.get("origin")
-    if connection.scope["type"] == "websocket" and origin and urlsplit(origin).hostname not in LOOPBACK_HOSTS:
-        raise Forbidden("Without API keys, WebSockets of other sites are refused.", at="header.origin")
+    if connection.scope.get("method") in _LOOKING:
+        return
+    site, origin = connection.headers.get("sec-fetch-site"), connection.headers.get("origin")
+    if site in {"cross-site", "same-site"} or (origin and urlsplit(origin).hostname not in LOOPBACK_HOSTS):
+        at = "header.sec-fetch-site" if site else "header.origin"
+        raise Forbidden("Without API keys, whatever pages of other sites ask for is refused.", at=at)

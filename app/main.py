@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app import auth, health, openapi, parameters, problems, readiness, tracing
+from app.access.browser import BrowserSessions
 from app.access.guard import Guard
 from app.access.headers import CORS, SecurityHeaders
 from app.access.hosts import AllowedHosts
@@ -20,7 +21,8 @@ from app.artifact_stores import open_artifacts
 from app.bundles.routes import router as bundles
 from app.captures.routes import router as captures
 from app.checkpoints.routes import router as checkpoints
-from app.dashboard.routes import router as dashboard
+from app.dashboard import routers as dashboard_routers
+from app.dashboard.problem_pages import ProblemPages
 from app.db import Database
 from app.draining import Draining, DrainingGate
 from app.limits import RequestLimits
@@ -82,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.metrics = Metrics(state.db)
     state.serving = Serving(settings, database, state.artifacts, state.rigs)
     state.engines = state.serving.engines
-    state.guard = Guard(settings, keys, state.metrics)
+    state.guard = Guard(settings, keys, BrowserSessions(database, settings.sign_in_s), state.metrics)
     state.usage = Usage(database)
     state.metrics.watch_engines(lambda: len(state.engines), lambda: state.engines.nbytes)
     state.metrics.watch_disk(settings.data_dir, "data")
@@ -109,6 +111,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(CORSMiddleware, allow_origins=settings.cors_origins, **CORS)
     if settings.allowed_hosts:
         app.add_middleware(AllowedHosts, hosts=settings.allowed_hosts)
+    app.add_middleware(ProblemPages)
     app.add_middleware(RequestContext, metrics=state.metrics)
     app.add_middleware(SecurityHeaders, hsts_s=settings.hsts_s)
 
@@ -123,7 +126,8 @@ def _add_routes(app: FastAPI) -> None:
         )
     app.include_router(health.router)
     app.include_router(reference)
-    app.include_router(dashboard)
+    for router in dashboard_routers.ROUTERS:
+        app.include_router(router)
 
 
 @asynccontextmanager
@@ -134,7 +138,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens += app.state.serving.admission.inside
     app.state.usage.start()
     async with sweeping(app.state.resumable, app.state.settings.upload_expiry_s):
-        with app.state.serving.attendant:
+        with app.state.serving.attendant, app.state.serving.keeper:
             yield
     app.state.usage.stop()
     app.state.readiness.close()

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
 
     requests_per_minute: int | None = Field(default=None, ge=1, description="of keys that have no rate of their own")
     failed_keys_per_minute: int = Field(default=30, ge=1, description="wrong keys from one address")
+    sign_in_s: float = Field(default=7 * 86_400.0, gt=0, description="for which a browser stays signed in")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="whose pages may ask")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="none: any Host header will do")
     trusted_proxies: str = Field(default="127.0.0.1", description="whose X-Forwarded-For and -Proto are believed")
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     live_queue: int = Field(default=2, ge=1, description="frames of a stream that wait; then the oldest is dropped")
     live_message_bytes: ByteSize = ByteSize(32 * MEBIBYTE)
     live_idle_s: float = Field(default=60.0, gt=0, description="without a frame, until a stream is closed")
+    request_frame_interval_s: float = Field(default=10.0, ge=0, description="between two kept frames; 0 keeps each")
     capture_concurrency: int = Field(default=2, ge=1, description="captures checked at the same time")
 
     max_json_bytes: ByteSize = ByteSize(4 * MEBIBYTE)

@@ -5,6 +5,7 @@ from threading import Lock
 
 from cachetools import TTLCache
 
+from app.access.browser import BrowserSessions
 from app.access.keyring import KeyRing
 from app.access.keys import digest
 from app.access.principal import LOCAL, Principal
@@ -25,8 +26,9 @@ class Guard:
     somebody who guesses can go on working.
     """
 
-    def __init__(self, settings: Settings, keys: KeyRing, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, keys: KeyRing, browsers: BrowserSessions, metrics: Metrics) -> None:
         self.keys = keys
+        self.browsers = browsers
         self._rates = Rates(settings.broker_url)
         self._failures = settings.failed_keys_per_minute
         self._default_rate = settings.requests_per_minute
@@ -46,6 +48,14 @@ class Guard:
             with self._lock:
                 self._trusted[pair] = True
         return principal
+
+    def recognise(self, token: str) -> Principal | None:
+        """Who signed in and got ``token`` as a cookie; None where nobody did, or the key is no longer good.
+
+        A cookie cannot be guessed and wears out by itself, so a wrong one counts for nothing.
+        """
+        key = self.browsers.key_of(token)
+        return None if key is None else self.keys.holder_of(key)
 
     def charge(self, principal: Principal) -> None:
         """Count a request; raises TooManyRequests where the key has used up its rate."""

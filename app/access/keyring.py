@@ -65,11 +65,14 @@ class KeyRing:
     def identify(self, key: str) -> Principal | None:
         """The holder of ``key``; None where it is not ours, has expired or was revoked."""
         given = digest(key)
-        # All are compared, each in a time that does not tell how near it was.
-        if any([hmac.compare_digest(given, known) for known in self._environment]):  # noqa: C419
+        if key.startswith(PREFIX):
+            return self.holder_of(given)
+        return ENVIRONMENT if self._is_of_settings(given) else None
+
+    def holder_of(self, given: str) -> Principal | None:
+        """The holder of the key with the digest ``given``; None where it is not ours, has expired or was revoked."""
+        if self._is_of_settings(given):
             return ENVIRONMENT
-        if not key.startswith(PREFIX):
-            return None
         known = self._recall(given) or self._look_up(given)
         return known.principal if known is not None and known.holds else None
 
@@ -77,6 +80,10 @@ class KeyRing:
         """Ask the database again for every key: one was revoked here."""
         with self._lock:
             self._remembered.clear()
+
+    def _is_of_settings(self, given: str) -> bool:
+        # All are compared, each in a time that does not tell how near it was.
+        return any([hmac.compare_digest(given, known) for known in self._environment])  # noqa: C419
 
     def _stored_admins(self) -> bool:
         now = utc_now()

@@ -1,1 +1,1 @@
-"""The dashboard: one server-rendered page for operators."""
+"""The dashboard: server-rendered pages for operators and capture technicians, kept true by server-sent events."""

@@ -1,0 +1,19 @@
+"""All routers of the dashboard; every page but the one for signing in requires a key."""
+
+from fastapi import APIRouter, Depends
+
+from app import auth
+from app.dashboard import sign_in, static_files
+from app.dashboard.routes import router as rigs
+
+PAGES = (rigs,)
+
+
+def _behind_the_door() -> APIRouter:
+    pages = APIRouter(include_in_schema=False, dependencies=[Depends(auth.require_key)])
+    for router in PAGES:
+        pages.include_router(router)
+    return pages
+
+
+ROUTERS = (sign_in.router, static_files.router, _behind_the_door())

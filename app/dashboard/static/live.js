@@ -1,0 +1,97 @@
+// Parts of a page marked data-live="address" are sent again by the server whenever they change, and morphed in.
+//
+// A browser holds six connections to a host: only the tab that is looked at keeps one. What the reader is about stays as
+// it is: the focus, what is typed, what is unfolded, an open question, and whatever is marked data-keep.
+import { tellTimes } from "./times.js";
+
+const AGAIN_MS = 3_000;
+const KEPT_OPEN = new Set(["DETAILS", "DIALOG"]);
+
+const callbacks = {
+  beforeNodeMorphed: (old) => !old.dataset?.keep && !(old.tagName === "DIALOG" && old.open),
+  beforeNodeRemoved: (old) => !(old.tagName === "DIALOG" && old.open),
+  beforeAttributeUpdated: (name, element) => !(name === "open" && KEPT_OPEN.has(element.tagName)),
+};
+
+/** Puts a new version of its content into an element, changing only what differs. */
+export function morph(element, html) {
+  window.Idiomorph.morph(element, html, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
+  window.htmx.process(element);
+  tellTimes(element);
+  element.dispatchEvent(new CustomEvent("live:changed", { bubbles: true }));
+}
+
+class Live {
+  constructor(element, signIn) {
+    Object.assign(this, { element, signIn, source: null, timer: 0 });
+  }
+
+  open() {
+    if (this.source || document.hidden || !this.element.isConnected) {
+      return;
+    }
+    this.source = new EventSource(this.element.dataset.live);
+    this.source.addEventListener("part", (event) => this.show(event.data));
+    this.source.onopen = () => tellOffline(false);
+    this.source.onerror = () => this.failed();
+  }
+
+  show(html) {
+    if (this.element.isConnected) {
+      morph(this.element, html);
+    } else {
+      this.close();
+    }
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+  }
+
+  /** The browser tries again by itself where the connection broke, but not where the answer was a refusal. */
+  async failed() {
+    const answer = await fetch("/signed-in").catch(() => null);
+    tellOffline(!answer || answer.status >= 500);
+    if (answer?.status === 401) {
+      this.close();
+      this.signIn();
+    } else if (this.source?.readyState === EventSource.CLOSED) {
+      this.close();
+      this.timer = setTimeout(() => this.open(), AGAIN_MS);
+    }
+  }
+}
+
+function tellOffline(isOffline) {
+  document.getElementById("offline").hidden = !isOffline;
+}
+
+/** Keeps all marked parts of the page true, those too that come later. */
+export function keepTrue(signIn) {
+  const known = new Map();
+  const look = () => {
+    for (const [element, live] of known) {
+      if (!element.isConnected || live.address !== element.dataset.live) {
+        live.close();
+        known.delete(element);
+      }
+    }
+    for (const element of document.querySelectorAll("[data-live]")) {
+      if (!known.has(element)) {
+        const live = new Live(element, signIn);
+        live.address = element.dataset.live;
+        known.set(element, live);
+      }
+    }
+    for (const live of known.values()) {
+      document.hidden ? live.close() : live.open();
+    }
+  };
+  document.addEventListener("visibilitychange", look);
+  document.addEventListener("htmx:afterSettle", look);
+  window.addEventListener("pagehide", () => known.forEach((live) => live.close()));
+  window.addEventListener("pageshow", look);
+  look();
+}
