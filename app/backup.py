@@ -23,7 +23,7 @@ from app.errors import Conflict
 from app.keeping import named
 from app.revisions import check_schema, revision_of
 from app.settings import Settings
-from app.tables import AdaptationPartRow, AdaptationRow, Base, CaptureRow, CheckpointRow, utc_now
+from app.tables import AdaptationPartRow, AdaptationRow, Base, CaptureRow, CheckpointRow, RequestFrameRow, utc_now
 from models.checkpoint import CODE_VERSION
 from models.errors import CorruptArtifact
 
@@ -155,9 +155,8 @@ def _digests(session: Session) -> list[str]:
         .join(AdaptationRow, AdaptationRow.id == AdaptationPartRow.adaptation_id)
         .where(AdaptationPartRow.artifact_sha256.is_not(None), AdaptationRow.state.not_in(FINISHED))
     )
-    return sorted(
-        {digest for query in (captures, checkpoints, parts) for row in session.execute(query) for digest in row}
-    )
+    queries = (captures, checkpoints, parts, select(RequestFrameRow.source_sha256))
+    return sorted({digest for query in queries for row in session.execute(query) for digest in row})
 
 
 def _copy_artifacts(source: Database, copy: Database, artifacts: Artifacts, store: ArtifactStore) -> int:
@@ -178,6 +177,7 @@ def _copy_artifacts(source: Database, copy: Database, artifacts: Artifacts, stor
                 session.execute(purged.values(purged_at=utc_now()))
         # Parts whose adaptation went on meanwhile: in the copy, which is of before that, they are worked on again.
         session.execute(delete(AdaptationPartRow).where(AdaptationPartRow.artifact_sha256.in_(gone)))
+        session.execute(delete(RequestFrameRow).where(RequestFrameRow.source_sha256.in_(gone)))
     return len(digests) - len(gone)
 
 

@@ -1,5 +1,6 @@
 """Precomputed heatmaps as an npz: headers are checked before data are read, and nothing is ever unpickled."""
 
+import io
 import math
 import sys
 import tokenize
@@ -68,6 +69,16 @@ class HeatmapFile:
         if (frames, self.camera_order) != (tuple(range(len(array))), tuple(range(array.shape[1]))):
             array = array[np.ix_(frames, self.camera_order)]  # one copy, of what is wanted
         return np.ascontiguousarray(array, dtype=np.float32)
+
+    def part(self, start: int, count: int) -> NDArray[np.floating]:
+        """So many frames from ``start`` on, as they came [count, V, J, 64, 64]; nothing that lies behind is read."""
+        with open_archive(self.path, PART, self.limits) as archive, _member(archive, PART) as (handle, header):
+            if not header.fortran:
+                size, count = header.nbytes // len(self.frames), min(count, len(self.frames) - start)
+                handle.seek(start * size, io.SEEK_CUR)
+                flat = np.frombuffer(_read_exactly(handle, count * size), header.dtype)
+                return flat.reshape(count, *header.shape[-_DIMENSIONS + 1 :])[:, list(self.camera_order)]
+        return self.load(self.frames[start : start + count])
 
 
 def check_heatmaps(

@@ -15,7 +15,7 @@ from app.adaptations.states import FINISHED
 from app.artifacts import Artifacts
 from app.db import Database
 from app.errors import ServiceUnavailable
-from app.tables import AdaptationPartRow, AdaptationRow, CaptureRow, CheckpointRow
+from app.tables import AdaptationPartRow, AdaptationRow, CaptureRow, CheckpointRow, RequestFrameRow
 
 
 def keep(session: Session, artifacts: Artifacts, bytes_of: Mapping[str, Callable[[], object]]) -> None:
@@ -55,7 +55,7 @@ def _let_go(database: Database, artifacts: Artifacts, sha256: str) -> bool:
 
 
 def named(session: Session, digests: Iterable[str]) -> frozenset[str]:
-    """Those digests that live rows name: of captures and checkpoints, and of parts of unfinished adaptations."""
+    """Those digests that live rows name: of captures, checkpoints, kept frames, and parts of unfinished adaptations."""
     wanted = list(digests)
     in_work = AdaptationRow.state.not_in(FINISHED)
     queries: list[Select[str] | Select[str | None]] = [
@@ -67,6 +67,7 @@ def named(session: Session, digests: Iterable[str]) -> frozenset[str]:
         select(AdaptationPartRow.artifact_sha256)
         .join(AdaptationRow, AdaptationRow.id == AdaptationPartRow.adaptation_id)
         .where(in_work, AdaptationPartRow.artifact_sha256.in_(wanted)),
+        select(RequestFrameRow.source_sha256).where(RequestFrameRow.source_sha256.in_(wanted)),
     ]
     return frozenset(sha256 for query in queries for sha256 in session.scalars(query) if sha256)
 

@@ -59,7 +59,7 @@ SCHEMAS: dict[str, Any] = {
         "id": _RIG, "studio": "", "name": "stage A", "notes": "", "tags": [], "status": "adapted", "revision": 1,
         "digest": _DIGEST, "active_checkpoint": _CHECKPOINT, "joints": "coco17", "units": "m",
         "cameras": [{**camera, "view": _VIEW} for camera in _CAMERAS], **_SPACE, "capture_retention_days": None,
-        "checkpoints_kept": None, "created_at": _BEGAN, "archived_at": None,
+        "checkpoints_kept": None, "request_frames_kept": 0, "created_at": _BEGAN, "archived_at": None,
     },
     "CaptureOut": {
         "id": _CAPTURE, "rig": _RIG, "kind": "images", "frames": 50, "labelled_joints": 3270,
@@ -99,6 +99,10 @@ SCHEMAS: dict[str, Any] = {
     "RigServing": {
         "rig": _RIG, "checkpoint": _CHECKPOINT, "requests": 120, "frames": 960, "reprojection_px": 3.4,
         "views_used": 3.6, "last_request_at": _ENDED, "drift": None,
+    },
+    "RequestFrame": {
+        "id": 4711, "rig": _RIG, "frame": "000012", "kind": "images", "checkpoint": _CHECKPOINT, "size_bytes": 1310720,
+        "created_at": _ENDED,
     },
     "Worker": {
         "id": "render03:4711", "alive": True, "host": "render03", "pid": 4711, "version": "0.1.0", "device": "cpu",

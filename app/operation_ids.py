@@ -16,6 +16,7 @@ _NAMED = {
     "GET /v1/checkpoints/{checkpoint_id}/artifact": "download_checkpoint",
     "DELETE /v1/captures/{capture_id}": "purge_capture",
     "DELETE /v1/checkpoints/{checkpoint_id}": "purge_checkpoint",
+    "DELETE /v1/rigs/{rig_id}/request-frames": "purge_request_frames",
     "DELETE /v1/keys/{key_id}": "revoke_key",
     "GET /v1/audit": "list_audit_entries",
     "OPTIONS /v1/uploads": "describe_uploads",

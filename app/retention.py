@@ -5,7 +5,7 @@ transaction of its own that looks again, and bytes go only while no live row nam
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import TypeVar
@@ -22,6 +22,7 @@ from app.checkpoints import purging as checkpoints
 from app.db import Database
 from app.errors import Conflict
 from app.keeping import let_go, named
+from app.request_frames import purging as request_frames
 from app.settings import Settings
 from app.tables import AdaptationEventRow, AdaptationPartRow, AdaptationRow, CaptureRow, CheckpointRow, RigRow, utc_now
 from app.uploads import forget_abandoned
@@ -39,11 +40,12 @@ ABANDONED_AFTER = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Swept:
-    """What one round took away: captures and checkpoints by policy, and bytes that nobody named."""
+    """What one round took away: captures, checkpoints and kept frames by policy, and bytes that nobody named."""
 
     captures: int
     checkpoints: int
     artifacts: int
+    request_frames: int = 0
 
 
 def keep_until(session: Session, rows: Sequence[CaptureRow], settings: Settings) -> dict[str, datetime | None]:
@@ -67,13 +69,14 @@ def sweep(database: Database, artifacts: Artifacts, settings: Settings) -> Swept
     system = database.acting_as(SYSTEM)
     purged = _purge_captures(system, artifacts, settings)
     dropped = _purge_checkpoints(system, artifacts, settings)
+    looked_at = request_frames.sweep(system, artifacts, settings.capture_retention_days)
     artifacts.forget_incoming(ABANDONED_AFTER.total_seconds())
     forget_abandoned(settings)
-    swept = Swept(purged, dropped, _remove_unnamed(system, artifacts))
+    swept = Swept(purged, dropped, _remove_unnamed(system, artifacts), looked_at)
     _forget_copies(system, artifacts)
     _forget_details(system)
     if swept != Swept(0, 0, 0):
-        log.info("retention", captures=purged, checkpoints=dropped, artifacts=swept.artifacts)
+        log.info("retention", **asdict(swept))
     return swept
 
 

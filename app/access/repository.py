@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import NotFound
 from app.pagination import PageRequest, encode_cursor, fetch_page, not_ours
-from app.tables import ApiKeyRow, AuditRow, CaptureRow, KeyUsageRow
+from app.tables import ApiKeyRow, AuditRow, CaptureRow, KeyUsageRow, RequestFrameRow, RigRow
 
 DAYS_SHOWN = 30
 
@@ -35,11 +35,14 @@ def usage_of(session: Session, key_id: str, today: date) -> Sequence[KeyUsageRow
 
 
 def stored_bytes(session: Session, studio: str) -> int:
-    """The bytes that the captures of a studio take."""
-    query = select(func.coalesce(func.sum(CaptureRow.size_bytes), 0)).where(
+    """The bytes that the captures of a studio take, and the frames of requests that it keeps."""
+    captures = select(func.coalesce(func.sum(CaptureRow.size_bytes), 0)).where(
         CaptureRow.studio == studio, CaptureRow.purged_at.is_(None)
     )
-    return int(session.scalars(query).one())
+    frames = select(func.coalesce(func.sum(RequestFrameRow.size_bytes), 0)).where(
+        RequestFrameRow.rig_id.in_(select(RigRow.id).where(RigRow.studio == studio))
+    )
+    return int(session.scalars(captures).one()) + int(session.scalars(frames).one())
 
 
 def list_audit(

@@ -9,6 +9,7 @@ from app.rigs.schemas import RigOut
 
 if TYPE_CHECKING:
     from app.poses.rig_serving import RigServing
+    from app.request_frames.schemas import RequestFrame
 
 
 class Rigs(Calls):
@@ -27,7 +28,7 @@ class Rigs(Calls):
         return self._list(RigOut, "/v1/rigs", archived=str(archived).lower())
 
     def update_rig(self, rig_id: str, **changes: Any) -> RigOut:
-        """Change what describes a rig: ``name``, ``notes``, ``tags`` and its retention."""
+        """Change what describes a rig: ``name``, ``notes``, ``tags``, and what it keeps."""
         return self._ask(RigOut, "PATCH", f"/v1/rigs/{segment(rig_id)}", json=changes)
 
     def serving(self, rig_id: str) -> "RigServing":
@@ -35,6 +36,16 @@ class Rigs(Calls):
         from app.poses.rig_serving import RigServing  # noqa: PLC0415 - it comes with the whole service
 
         return self._ask(RigServing, "GET", f"/v1/rigs/{segment(rig_id)}/serving")
+
+    def request_frames(self, rig_id: str) -> Iterator["RequestFrame"]:
+        """The frames of pose requests that a rig keeps to be looked at, the newest first."""
+        from app.request_frames.schemas import RequestFrame  # noqa: PLC0415 - it comes with the whole service
+
+        return self._list(RequestFrame, f"/v1/rigs/{segment(rig_id)}/request-frames")
+
+    def purge_request_frames(self, rig_id: str) -> None:
+        """Delete the kept frames of a rig for good."""
+        self._transport.request("DELETE", f"/v1/rigs/{segment(rig_id)}/request-frames")
 
     def archive_rig(self, rig_id: str) -> None:
         """Archive a rig: it is kept, but serves no longer."""

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.doctor.findings import Finding, Patient, bad, good, warning
 from app.readiness import check_free
-from app.tables import CaptureRow, CheckpointRow
+from app.tables import CaptureRow, CheckpointRow, RequestFrameRow
 from models.errors import CorruptArtifact
 
 _SAMPLE = 20
@@ -48,6 +48,8 @@ def check_bytes(patient: Patient) -> Iterator[Finding]:
 def _named(session: Session, limit: int | None) -> Iterator[str]:
     checkpoints = select(CheckpointRow.artifact_sha256).where(CheckpointRow.purged_at.is_(None))
     captures = select(CaptureRow.labels_sha256, CaptureRow.source_sha256).where(CaptureRow.purged_at.is_(None))
+    frames = select(RequestFrameRow.source_sha256).order_by(RequestFrameRow.id.desc()).limit(limit)
+    yield from session.scalars(frames)
     yield from session.scalars(checkpoints.order_by(CheckpointRow.created_at.desc()).limit(limit))
     for row in session.execute(captures.order_by(CaptureRow.created_at.desc()).limit(limit)):
         yield from row

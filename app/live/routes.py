@@ -79,7 +79,7 @@ async def live(
     take_frames: FramesQuotaDep,
 ) -> None:
     """A binary message a frame in, a JSON message a frame out; docs/live.md tells all of it."""
-    source = Source(target.id, target.rig, serving, backbone, settings, metrics, take_frames)
+    source = Source(target.id, target.rig, database, serving, backbone, settings, metrics, take_frames)
     with serving.admission.stream(), serving.attendant.following(target.id):
         async with _folder(settings) as folder:
             kept = ACTIVE if wish.follows else fusion.name

@@ -18,6 +18,7 @@ from anyio import create_task_group, to_thread
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from app.db import Database
 from app.errors import ServiceUnavailable
 from app.live.messages import Frame, check_frame, problem_message
 from app.metrics import Metrics
@@ -58,6 +59,7 @@ class Source:
 
     rig_id: str
     rig: Rig
+    database: Database
     serving: Serving
     backbone: Callable[[], Backbone]
     settings: Settings
@@ -153,6 +155,7 @@ class LiveStream:
         source.metrics.pose_frames.labels(fusion.mode).inc()
         if wish.follows:
             source.serving.attendant.served(source.rig_id, fusion, 1, served.agreement)
+        source.serving.keeper.offer(source.database, source.rig_id, file, source.rig, fusion)
         return message
 
     def _current(self) -> Fusion:

@@ -32,11 +32,13 @@ from app.poses.serving import Serving
 from app.poses.stages import Stages
 from app.poses.takes import Take
 from app.problems import responses
+from app.request_frames.routes import router as request_frames
 from app.rigs.routes import Target, TargetDep
 from app.uploads import Upload, receive
 
 router = APIRouter(tags=["poses"])
 router.include_router(rig_serving.router)
+router.include_router(request_frames)
 _CHUNK = 1 << 18
 
 
@@ -125,6 +127,7 @@ def poses(
     stages.tell(lambda stage, seconds: metrics.pose_stage.labels(stage).observe(seconds))
     if checkpoint == ACTIVE:
         serving.attendant.served(target.id, fusion, len(served.frames), served.agreement)
+    serving.keeper.offer(database, target.id, source, target.rig, fusion)
     return response
 
 

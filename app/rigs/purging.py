@@ -1,4 +1,4 @@
-"""Purging a rig: it is archived, and the bytes of all its captures and checkpoints go."""
+"""Purging a rig: it is archived, and the bytes of all its captures, checkpoints and kept frames go."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,6 +11,8 @@ from app.checkpoints import purging as checkpoints
 from app.checkpoints.activation import locked_rig, withdraw
 from app.db import Database
 from app.errors import Forbidden
+from app.keeping import let_go
+from app.request_frames import purging as request_frames
 from app.rigs import repository, service
 from app.tables import CaptureRow, CheckpointRow
 
@@ -22,8 +24,10 @@ def purge(database: Database, artifacts: Artifacts, rig_id: str) -> None:
         if not acting(session).may(Scope.ADMIN):
             raise Forbidden("Purging needs the scope 'admin'.", at="query.purge")
         footage, weights = _mark(session, rig_id)
+        frames = request_frames.purge(session, rig_id)
     captures.erase(database, artifacts, footage)
     checkpoints.erase(database, artifacts, weights)
+    let_go(database, artifacts, frames)
 
 
 def _mark(session: Session, rig_id: str) -> tuple[list[CaptureRow], list[CheckpointRow]]:

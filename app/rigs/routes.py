@@ -7,8 +7,10 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from starlette.requests import HTTPConnection
 
 from app.deps import ArtifactsDep, DatabaseDep, ReadSessionDep, SessionDep
+from app.keeping import let_go
 from app.pagination import Page, PageDep
 from app.problems import responses
+from app.request_frames.repository import trim
 from app.rigs import purging, repository, service
 from app.rigs.cache import RigCache
 from app.rigs.schemas import RigIn, RigOut, RigPatch
@@ -72,9 +74,14 @@ def read(rig_id: Id, session: ReadSessionDep, rigs: RigsDep) -> RigOut:
 
 
 @router.patch("/{rig_id}", summary="Rename or describe a rig", responses=responses(401, 404, 409, 422))
-def change(rig_id: Id, patch: RigPatch, session: SessionDep, rigs: RigsDep) -> RigOut:
-    """Name, notes and tags may change; the calibration never does."""
-    return service.describe(session, [service.change(session, rig_id, patch)], rigs)[0]
+def change(rig_id: Id, patch: RigPatch, database: DatabaseDep, artifacts: ArtifactsDep, rigs: RigsDep) -> RigOut:
+    """Name, notes and tags may change, and how long things are kept; the calibration never does."""
+    with database.session() as session:
+        row = service.change(session, rig_id, patch)
+        surplus = trim(session, row.id, row.request_frames_kept) if patch.request_frames_kept is not None else []
+        changed = service.describe(session, [row], rigs)[0]
+    let_go(database, artifacts, surplus)
+    return changed
 
 
 @router.delete(
@@ -87,7 +94,9 @@ def archive(
     rig_id: Id,
     database: DatabaseDep,
     artifacts: ArtifactsDep,
-    purge: Annotated[bool, Query(description="also purge its captures and checkpoints; needs the scope admin")] = False,
+    purge: Annotated[
+        bool, Query(description="also purge its captures, checkpoints and kept frames; needs the scope admin")
+    ] = False,
 ) -> None:
     """The rig and all that came from it stay readable; with `purge`, their rows do, and the bytes are gone."""
     if purge:

@@ -20,6 +20,7 @@ _ANSWERED = (
     "active_checkpoint",
     "capture_retention_days",
     "checkpoints_kept",
+    "request_frames_kept",
     "created_at",
     "archived_at",
 )
@@ -100,6 +101,9 @@ class RigPatch(BaseModel):
     checkpoints_kept: Annotated[int, Field(ge=0, le=10_000), NoText] | None = Field(
         default=None, description="the newest checkpoints that are kept; 0 is all, null as the deployment says"
     )
+    request_frames_kept: Annotated[int, Field(ge=0, le=1000), NoText] | None = Field(
+        default=None, description="the newest frames of pose requests that are kept to be looked at; 0 is none"
+    )
 
 
 class CameraOut(Calibration):
@@ -127,5 +131,6 @@ class RigOut(BaseModel):
     volume: Volume | None
     capture_retention_days: int | None = Field(description="null follows the deployment, 0 is never")
     checkpoints_kept: int | None = Field(description="null follows the deployment, 0 is all of them")
+    request_frames_kept: int = Field(description="frames of pose requests that are kept to be looked at")
     created_at: Time
     archived_at: Time | None

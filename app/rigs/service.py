@@ -18,6 +18,7 @@ from models.plausibility import check_plausible
 from models.rig import Rig
 
 _RETENTION = ("capture_retention_days", "checkpoints_kept")
+_KEPT = (*_RETENTION, "request_frames_kept")
 
 
 def register(session: Session, sent: RigIn) -> RigRow:
@@ -48,12 +49,12 @@ def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
     row = repository.get_usable_rig(session, rig_id)
     sent = patch.model_dump(exclude_unset=True)
     changes = {field: value for field, value in sent.items() if value is not None or field in _RETENTION}
-    retention = {field: changes[field] for field in _RETENTION if field in changes}
+    retention = {field: changes[field] for field in _KEPT if field in changes}
     if retention:
         if not acting(session).may(Scope.ADMIN):
             raise Forbidden("To say how long things are kept needs the scope 'admin'.", at=next(iter(retention)))
         audit.record(session, "rig.retention", row.id, **retention)
-    if described := sorted(set(changes) - set(_RETENTION)):
+    if described := sorted(set(changes) - set(_KEPT)):
         audit.record(session, "rig.changed", row.id, fields=described)
     for field, value in changes.items():
         setattr(row, field, _unique(value) if field == "tags" else value)
@@ -119,6 +120,7 @@ def _describe(row: RigRow, rig: Rig, is_adapting: bool) -> RigOut:
             "volume": document.get("volume"),
             "capture_retention_days": row.capture_retention_days,
             "checkpoints_kept": row.checkpoints_kept,
+            "request_frames_kept": row.request_frames_kept,
             "created_at": row.created_at,
             "archived_at": row.archived_at,
         }
