@@ -24,6 +24,11 @@ def guarded(settings: Settings) -> Iterator[Service]:
         yield running
 
 
+def bearing(key: str) -> dict[str, str]:
+    """The header that carries a key."""
+    return {"Authorization": f"Bearer {key}"}
+
+
 def make_key(service: Service, *scopes: str, **wanted: Any) -> dict[str, Any]:
     """A new key, as the service answers it."""
     body = {"name": "test", "scopes": scopes or ("read", "write"), **wanted}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 
 import pytest
-from keyholders import ROOT_KEY, guarded, make_key
+from keyholders import ROOT_KEY, bearing, guarded, make_key
 from pydantic import ValidationError
 from running import Service
 
@@ -138,7 +138,7 @@ def test_nothing_else_is_served_beside_it(service: Service, path: str) -> None:
 
 def test_a_revoked_key_ends_the_pages_too(service: Service) -> None:
     made = make_key(service, "read")
-    assert service.client.get("/", auth=("anyone", made["key"])).status_code == 200
+    assert service.client.get("/", headers=bearing(made["key"])).status_code == 200
     service.client.delete(f"/v1/keys/{made['id']}")
-    assert service.client.get("/", auth=("anyone", made["key"])).status_code == 401
-    assert service.client.get("/", auth=("anyone", ROOT_KEY)).status_code == 200
+    assert service.client.get("/", headers=bearing(made["key"])).status_code == 401
+    assert service.client.get("/", headers=bearing(ROOT_KEY)).status_code == 200

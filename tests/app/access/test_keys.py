@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from job_rows import add_job
-from keyholders import ROOT_KEY, holder, make_key, new_holder, used
+from keyholders import ROOT_KEY, bearing, holder, make_key, new_holder, used
 from running import Service, serving
 from sqlalchemy import text
 
@@ -168,7 +168,7 @@ def test_what_needs_admin_is_what_cannot_be_undone_or_gives_rights(service: Serv
 def test_the_dashboard_needs_to_look_only(service: Service) -> None:
     looking, working = make_key(service, "read")["key"], make_key(service, "write")["key"]
     for key, status in ((looking, 200), (working, 403), ("rf_wrong", 401)):
-        assert service.client.get("/", auth=("anyone", key)).status_code == status
+        assert service.client.get("/", headers=bearing(key)).status_code == status
 
 
 def test_a_studios_administrator_administrates_that_studio_alone(service: Service) -> None:

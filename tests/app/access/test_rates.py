@@ -10,7 +10,7 @@ from threading import Barrier
 import httpx
 import payloads
 import pytest
-from keyholders import ROOT_KEY, guarded, holder, make_key, new_holder, used
+from keyholders import ROOT_KEY, bearing, guarded, holder, make_key, new_holder, used
 from running import Service, serving
 
 from app.access.principal import Allowance, Principal, Scope
@@ -97,7 +97,7 @@ def test_who_guesses_is_held_back_and_others_at_the_address_are_not(service: Ser
         assert good.get("/v1/rigs").status_code == 200  # it was good here before
         with holder(service, unseen, "192.0.2.1") as late:
             assert late.get("/v1/rigs").status_code == 429  # else a right guess would be told
-        assert bad.get("/", auth=("anyone", "guess")).status_code == 429
+        assert bad.get("/", headers=bearing("guess")).status_code == 429
     with holder(service, unseen, "192.0.2.2") as elsewhere:
         assert elsewhere.get("/v1/rigs").status_code == 200
 

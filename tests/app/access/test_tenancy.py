@@ -18,6 +18,7 @@ from app.tables import (
     ApiKeyRow,
     AuditRow,
     Base,
+    BrowserSessionRow,
     CaptureRow,
     CheckpointRow,
     RigRow,
@@ -142,7 +143,7 @@ def test_what_a_studio_writes_is_its_own(database: Database) -> None:
 def test_every_table_is_somebodys_or_known_to_be_the_operators() -> None:
     tables = {mapper.class_ for mapper in Base.registry.mappers}
     owned = {*tenancy.OWNED, *tenancy.OF_RIGS, *tenancy.OF_ADAPTATIONS, *tenancy.OF_KEYS}
-    assert tables == owned | {WorkerRow, TotalRow}
+    assert tables == owned | {WorkerRow, TotalRow, BrowserSessionRow}
 
 
 def test_no_query_joins_in_a_way_that_is_not_narrowed() -> None:
