@@ -126,7 +126,6 @@ class Fuser:
         )
         self._incoming: list[list[int]] = [[p for p, (a, _) in enumerate(pairs) if a == v] for v in range(views)]
         self._outgoing: list[list[int]] = [[p for p, (_, b) in enumerate(pairs) if b == v] for v in range(views)]
-        self._sources = [source for _, source in pairs]
         self._gains = np.asarray(gains, np.float32)
         precise = 4 * PIXELS * sum(weights.size for weights in self._weights) <= _TABLE_BYTES
         tables = (self._table(v).astype(np.float32 if precise else np.float16) for v in range(views) if lasting)
@@ -226,14 +225,24 @@ class Fuser:
             highest[:, s] = (table[pixels] * sample[pixels, None]).max(0, initial=0)
         return highest
 
-    def warped(self, heatmaps: NDArray[np.floating], target: int) -> Array32:
-        """What each source says about a target view, without gains: [F, V, J, 64, 64], zero for the target itself."""
-        flat = self._by_view(heatmaps)
-        out = np.zeros_like(flat)
-        for pair, sums in self._knot_sums(flat, self._lit(flat)):
-            if pair in self._incoming[target]:
-                out[self._sources[pair]] = (self._weights[pair].lookup() @ sums).T
-        return self._by_frame(out, heatmaps.shape)
+    def contributions(self, heatmaps: NDArray[np.floating]) -> Array32:
+        """What each source view adds to each target [F, target, source, J, 64, 64]; zero from a view to itself.
+
+        These are the terms of the last round, g₂ γ_ab W_ab (s_b ⊙ h_b), or g₁ γ_ab W_ab h_b where there is only one:
+        ``heatmaps + contributions(heatmaps).sum(2)`` is what ``fuse`` answers. Joints do not mix, so one joint's
+        heatmaps may come alone.
+        """
+        flat, (gain, second) = self._by_view(heatmaps), self.omega.gains
+        lit = self._lit(flat)
+        if self.omega.sharpness:
+            flat = flat * self._belief(flat + gain * self._evidence(flat, lit))
+            gain = second
+        frames, views, joints, *size = heatmaps.shape
+        added = np.zeros((views, views, *flat.shape[1:]), np.float32)
+        for pair, sums in self._knot_sums(flat, lit):
+            target, source = self.pairs[pair]
+            added[target, source] = gain * self._gains[pair] * (self._weights[pair].lookup() @ sums).T
+        return np.moveaxis(added.reshape(views, views, frames, joints, *size), 2, 0)
 
 
 def _side_by_side(lookups: Sequence[Lookup]) -> Lookup:

@@ -146,11 +146,12 @@ class Engine:
         heard = self._heard[:, None, None, None]
         return (heatmaps * heard, trust * heard[..., 0, 0]) if self.manner.alone else (heatmaps, trust)
 
-    def warped(self, heatmaps: NDArray[np.floating], target: int) -> NDArray[np.float32]:
-        """What each other view says about a target view [F, V, J, 64, 64]; zeros without fusion."""
+    def contributions(self, heatmaps: NDArray[np.floating]) -> NDArray[np.float32]:
+        """What each source view adds to each target view [F, target, source, J, 64, 64]; zeros without fusion."""
         if self.fuser is None:
-            return np.zeros(heatmaps.shape, np.float32)
-        return self.fuser.warped(heatmaps, target)
+            frames, views, *rest = heatmaps.shape
+            return np.zeros((frames, views, views, *rest), np.float32)
+        return self.fuser.contributions(heatmaps)
 
     def _check(self, heatmaps: NDArray[np.floating], triangulation: str) -> None:
         expected = (len(self.rig.cameras), len(self.rig.skeleton.joints), HEATMAP_SIZE, HEATMAP_SIZE)

@@ -81,7 +81,7 @@ def _panels(
     outcome: Outcome, engine: Engine, fused: NDArray[np.float32], choice: Choice, served: Array
 ) -> tuple[Panel, ...]:
     first = outcome.heatmaps[choice.frame]
-    warped = np.maximum(engine.warped(first[None], choice.view)[0, :, choice.joint], 0)
+    warped = np.maximum(engine.contributions(first[None, :, [choice.joint]])[0, choice.view, :, 0], 0)
     own = first[choice.view, choice.joint]
     others = [
         Panel(warped[source], caption=camera)

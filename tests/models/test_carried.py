@@ -120,4 +120,4 @@ def test_one_use_fusers_fuse_as_lasting_ones(rig):
     maps, theta = render(np.random.default_rng(0).uniform(10, 54, (2, 4, 3, 2)), 1.6), calibrated_theta(rig)
     one, two = (Fuser(gaussian_ridge(), rig.pairs, theta, np.ones(12), 4, lasting=kind) for kind in (True, False))
     np.testing.assert_allclose(one.fuse(maps), two.fuse(maps), atol=1e-3)
-    np.testing.assert_allclose(one.warped(maps, 1), two.warped(maps, 1), atol=3e-3)
+    np.testing.assert_allclose(one.contributions(maps), two.contributions(maps), atol=3e-3)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from model_rigs import reordered, studio
@@ -99,15 +101,26 @@ def test_a_joint_that_one_view_lost_is_found_there(rng):
     assert np.linalg.norm(decode(epipolar_fuser(rig).fuse(maps))[0][0, 0, 0] - seen[0]) < 1
 
 
-def test_warped_is_what_each_source_adds(rng):
+@pytest.mark.parametrize("omega", [gaussian_ridge(1.0, 1.0), default_omega()], ids=["one round", "two rounds"])
+@pytest.mark.parametrize("pooling", ["sum", "max"])
+def test_contributions_are_what_fusing_adds(omega, pooling, rng):
+    rig, maps, gains = studio(3), heatmaps(rng), rng.uniform(0.5, 2, 6)
+    fuser = Fuser(replace(omega, pooling=pooling), rig.pairs, calibrated_theta(rig), gains, 3)
+    added = fuser.contributions(maps)
+    assert added.shape == (2, 3, 3, 3, 64, 64)
+    fused = fuser.fuse(maps)
+    assert np.abs(fused - maps).max() > 0.1
+    np.testing.assert_allclose(maps + added.sum(2), fused, rtol=1e-4, atol=1e-5)
+    assert all(not added[:, view, view].any() for view in range(3))
+    np.testing.assert_allclose(fuser.contributions(maps[:, :, 1:2]), added[:, :, :, 1:2], atol=1e-5)
+
+
+def test_each_source_contributes_its_own(rng):
     rig, maps = studio(3), heatmaps(rng)
-    gains = rng.uniform(0.5, 2, 6)
-    fuser = Fuser(gaussian_ridge(1.0, 1.0), rig.pairs, calibrated_theta(rig), gains, 3)
-    for target in range(3):
-        warped = fuser.warped(maps, target)
-        assert np.abs(warped[:, target]).max() == 0
-        total = sum(g * warped[:, b] for g, (a, b) in zip(gains, rig.pairs, strict=True) if a == target)
-        np.testing.assert_allclose(maps[:, target] + total, fuser.fuse(maps)[:, target], rtol=1e-3, atol=1e-4)
+    alone = np.array([float(pair == (0, 2)) for pair in rig.pairs])
+    fuser = Fuser(gaussian_ridge(1.0, 1.0), rig.pairs, calibrated_theta(rig), np.full(6, 0.7), 3)
+    expected = fuser.weighing(0.7 * alone).fuse(maps)[:, 0] - maps[:, 0]
+    np.testing.assert_allclose(fuser.contributions(maps)[:, 0, 2], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 17, 64, 64), (2, 3, 0, 64, 64)])

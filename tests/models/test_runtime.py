@@ -200,6 +200,8 @@ def test_joined_poses_come_apart_again(world, checkpoint):
         np.testing.assert_allclose(part.poses2d, alone.poses2d, atol=1e-3)
 
 
-def test_warped_is_nothing_without_fusion(easy):
-    assert not Engine.unfused(easy.rig).warped(easy.heatmaps, 0).any()
-    assert Engine.epipolar(easy.rig).warped(easy.heatmaps, 0)[:, 1:].max() > 0.1
+def test_nothing_is_contributed_without_fusion(easy):
+    assert not Engine.unfused(easy.rig).contributions(easy.heatmaps).any()
+    engine = Engine.epipolar(easy.rig)
+    added = engine.contributions(easy.heatmaps).sum(2)
+    np.testing.assert_allclose(easy.heatmaps + added, engine.poses(easy.heatmaps).heatmaps, rtol=1e-4, atol=1e-5)
