@@ -17,7 +17,7 @@ class AdaptationRow(Base):
         Index(None, "created_at", "id"),
         Index(None, "state", "lease_expires_at"),
         Index(None, "state", "priority", "created_at"),
-        Index(None, "rig_id", "created_at"),
+        Index(None, "rig_id", "created_at", "state"),
         UniqueConstraint("studio", "idempotency_key"),
     )
 

@@ -1,10 +1,10 @@
 """Rigs, their captures and checkpoints, and which checkpoint serves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, event
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,6 +17,22 @@ def _inserted(context: DefaultExecutionContext, column: str) -> Any:
 
 def _cameras_of_document(context: DefaultExecutionContext) -> int:
     return len(_inserted(context, "document").get("cameras", ()))
+
+
+def _search_text(context: DefaultExecutionContext) -> str:
+    given = context.get_current_parameters()  # type: ignore[no-untyped-call]
+    return searchable(given["id"], given["name"], given.get("studio") or "", given.get("tags") or ())
+
+
+def searchable(rig_id: str, name: str, studio: str, tags: Sequence[str]) -> str:
+    """What a rig is found by; folded here, since databases do not agree on the cases of letters."""
+    return "\n".join([name, studio, rig_id, *tags]).casefold()
+
+
+def _held_out_px(context: DefaultExecutionContext) -> float | None:
+    fused = (_inserted(context, "manifest").get("metrics") or {}).get("fused") or {}
+    value = fused.get("reprojection_median_px") or fused.get("reprojection_px")
+    return float(value) if value else None
 
 
 def _score(system: str, name: str) -> Callable[[DefaultExecutionContext], float | None]:
@@ -48,14 +64,25 @@ class RigRow(Base):
     capture_retention_days: Mapped[int | None] = mapped_column(Integer)
     checkpoints_kept: Mapped[int | None] = mapped_column(Integer)
     camera_count: Mapped[int] = mapped_column(Integer, default=_cameras_of_document)
+    search_text: Mapped[str] = mapped_column(Text, default=_search_text)
     request_frames_kept: Mapped[int] = mapped_column(Integer, default=0)
+
+
+@event.listens_for(RigRow, "before_update")
+def _find_by_its_new_name(_mapper: object, _connection: object, row: RigRow) -> None:
+    row.search_text = searchable(row.id, row.name, row.studio, row.tags)
 
 
 class CaptureRow(Base):
     """A sealed set of labelled frames of one rig; what was purged keeps its row, for lineage, and loses its bytes."""
 
     __tablename__ = "captures"
-    __table_args__ = (Index(None, "rig_id", "created_at"), Index(None, "labels_sha256"), Index(None, "source_sha256"))
+    __table_args__ = (
+        Index(None, "created_at"),
+        Index(None, "rig_id", "created_at"),
+        Index(None, "labels_sha256"),
+        Index(None, "source_sha256"),
+    )
 
     id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     studio: Mapped[str] = mapped_column(Studio, default="")
@@ -76,7 +103,8 @@ class CaptureRow(Base):
 class CheckpointRow(Base):
     """The immutable result of an adaptation or an import; its bytes are artifacts until it is purged.
 
-    The scores ``…_before`` (No-Fusion) and ``…_after`` (fused) are those of the manifest, beside it to be sorted by.
+    The scores ``…_before`` (No-Fusion) and ``…_after`` (fused) are those of the manifest, beside it to be sorted by;
+    ``held_out_px``, the median reprojection error, is what drift is measured against.
     """
 
     __tablename__ = "checkpoints"
@@ -102,6 +130,7 @@ class CheckpointRow(Base):
     reprojection_px_after: Mapped[float | None] = mapped_column(default=_score("fused", "reprojection_px"))
     mpjpe_mm_before: Mapped[float | None] = mapped_column(default=_score("no_fusion", "mpjpe_mm"))
     mpjpe_mm_after: Mapped[float | None] = mapped_column(default=_score("fused", "mpjpe_mm"))
+    held_out_px: Mapped[float | None] = mapped_column(default=_held_out_px)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     purged_at: Mapped[datetime | None]
 
@@ -125,6 +154,7 @@ class RigServingRow(Base):
     """How a rig is served of late: written now and then by the API, read by operators."""
 
     __tablename__ = "rig_serving"
+    __table_args__ = (Index(None, "last_request_at"),)
 
     rig_id: Mapped[str] = mapped_column(Identifier, ForeignKey("rigs.id"), primary_key=True)
     checkpoint_id: Mapped[str | None] = mapped_column(Identifier)

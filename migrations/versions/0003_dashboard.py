@@ -1,10 +1,12 @@
 """What the dashboard sorts by, people who signed in, and frames of requests that are kept to be looked at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.operations import BatchOperations
 
 revision: str = "0003"
 down_revision: str | None = "0002"
@@ -20,19 +22,29 @@ SCORES = {
     for score in ("jdr", "reprojection_px", "mpjpe_mm")
     for when, system in (("before", "no_fusion"), ("after", "fused"))
 }
+MEASURES = (*SCORES, "held_out_px")
+NEWS = {"captures": "created_at", "rig_serving": "last_request_at"}
+"""What open pages ask for again and again: whether anything is newer than what they show."""
+_NEWEST = "ix_adaptations_rig_id_created_at_state"
 _BATCH = 200
 
 
 def upgrade() -> None:
     """Add the columns, fill them from the documents there are, and make the new tables."""
-    with op.batch_alter_table("rigs") as batch:
+    with _rebuilt("rigs", ["active_checkpoint_id", "archived_at", "created_at", "document"]) as batch:
         batch.add_column(sa.Column("camera_count", sa.Integer(), nullable=False, server_default="0"))
+        batch.add_column(sa.Column("search_text", sa.Text(), nullable=False, server_default=""))
         batch.add_column(sa.Column("request_frames_kept", sa.Integer(), nullable=False, server_default="0"))
-    with op.batch_alter_table("checkpoints") as batch:
-        for column in SCORES:
+    with _rebuilt("checkpoints", ["promoted", "created_at", *MEASURES, "purged_at", "manifest"]) as batch:
+        for column in MEASURES:
             batch.add_column(sa.Column(column, sa.Double(), nullable=True))
-    _fill("rigs", "document", ["camera_count"], lambda document: {"camera_count": len(document.get("cameras", ()))})
-    _fill("checkpoints", "manifest", list(SCORES), _scores)
+    _fill("rigs", ["document", "name", "studio", "tags"], ["camera_count", "search_text"], _of_rig)
+    _fill("checkpoints", ["manifest"], list(MEASURES), _scores)
+    # The newest adaptation of a rig and what became of it, told by the index alone.
+    op.create_index(op.f(_NEWEST), "adaptations", ["rig_id", "created_at", "state"])
+    op.drop_index(op.f("ix_adaptations_rig_id_created_at"), "adaptations")
+    for table, column in NEWS.items():
+        op.create_index(op.f(f"ix_{table}_{column}"), table, [column])
     op.create_table(
         "browser_sessions",
         sa.Column("sha256", SHA256, nullable=False),
@@ -63,28 +75,48 @@ def downgrade() -> None:
     """Drop what came with this revision; the bytes of kept frames go with the next housekeeping."""
     op.drop_table("request_frames")
     op.drop_table("browser_sessions")
+    op.create_index(op.f("ix_adaptations_rig_id_created_at"), "adaptations", ["rig_id", "created_at"])
+    op.drop_index(op.f(_NEWEST), "adaptations")
+    for table, column in NEWS.items():
+        op.drop_index(op.f(f"ix_{table}_{column}"), table)
     with op.batch_alter_table("checkpoints") as batch:
-        for column in SCORES:
+        for column in MEASURES:
             batch.drop_column(column)
     with op.batch_alter_table("rigs") as batch:
-        batch.drop_column("camera_count")
-        batch.drop_column("request_frames_kept")
+        for column in ("camera_count", "search_text", "request_frames_kept"):
+            batch.drop_column(column)
 
 
-def _fill(table: str, document: str, columns: Sequence[str], read: Any) -> None:
-    """Write what ``read`` finds in each row's document, some rows at a time: the documents are large."""
-    rows = sa.table(table, sa.column("id"), sa.column(document, sa.JSON()), *(sa.column(name) for name in columns))
+def _rebuilt(table: str, order: list[str]) -> AbstractContextManager[BatchOperations]:
+    """SQLite's table anew with its large document last: what stands behind one is only reached through all of it."""
+    on_sqlite = op.get_bind().dialect.name == "sqlite"
+    return op.batch_alter_table(table, recreate="always" if on_sqlite else "auto", partial_reordering=[tuple(order)])
+
+
+def _fill(
+    table: str, sources: Sequence[str], columns: Sequence[str], read: Callable[[sa.Row[Any]], dict[str, Any]]
+) -> None:
+    """Write what ``read`` finds in each row, some rows at a time: the documents are large."""
+    kinds = {"document": sa.JSON(), "manifest": sa.JSON(), "tags": sa.JSON()}
+    rows = sa.table(table, *(sa.column(name, kinds.get(name)) for name in ("id", *sources, *columns)))
     connection, after = op.get_bind(), ""
     while True:
-        query = sa.select(rows.c.id, rows.c[document]).where(rows.c.id > after).order_by(rows.c.id).limit(_BATCH)
-        found = connection.execute(query).all()
-        for key, value in found:
-            connection.execute(sa.update(rows).where(rows.c.id == key).values(read(value or {})))
+        query = sa.select(rows.c.id, *(rows.c[name] for name in sources)).where(rows.c.id > after)
+        found = connection.execute(query.order_by(rows.c.id).limit(_BATCH)).all()
+        for row in found:
+            connection.execute(sa.update(rows).where(rows.c.id == row.id).values(read(row)))
         if len(found) < _BATCH:
             return
-        after = found[-1][0]
+        after = found[-1].id
 
 
-def _scores(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = manifest.get("metrics") or {}
-    return {column: (metrics.get(system) or {}).get(score) for column, (system, score) in SCORES.items()}
+def _of_rig(row: sa.Row[Any]) -> dict[str, Any]:
+    sought = "\n".join([row.name, row.studio, row.id, *row.tags]).casefold()
+    return {"camera_count": len((row.document or {}).get("cameras", ())), "search_text": sought}
+
+
+def _scores(row: sa.Row[Any]) -> dict[str, Any]:
+    metrics = (row.manifest or {}).get("metrics") or {}
+    fused = metrics.get("fused") or {}
+    told = {column: (metrics.get(system) or {}).get(score) for column, (system, score) in SCORES.items()}
+    return {**told, "held_out_px": fused.get("reprojection_median_px") or fused.get("reprojection_px")}

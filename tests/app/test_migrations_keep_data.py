@@ -40,7 +40,9 @@ FIRST: dict[str, dict[str, Any]] = {
     "checkpoints": {
         "id": "ckp_1", "rig_id": "rig_1", "adaptation_id": "ada_1", "capture_id": "cap_1", "method": "metafuse",
         "seed": 5, "artifact_sha256": DIGEST, "size_bytes": 9, "promoted": True,
-        "manifest": {"metrics": {"no_fusion": {"jdr": 0.7, "mpjpe_mm": None}, "fused": {"jdr": 0.9}}},
+        "manifest": {"metrics": {
+            "no_fusion": {"jdr": 0.7, "mpjpe_mm": None}, "fused": {"jdr": 0.9, "reprojection_median_px": 4},
+        }},
         "reason": "better", "created_at": WHEN,
     },
     "adaptation_events": {"adaptation_id": "ada_1", "kind": "queued", "data": {"state": "queued"}, "created_at": WHEN},
@@ -90,8 +92,10 @@ def test_every_row_is_there_after_the_upgrade(database: Database) -> None:
     assert (rig.studio, rig.active_checkpoint_id, rig.capture_retention_days) == ("", "ckp_1", None)
     assert (capture.studio, capture.size_bytes, capture.purged_at) == ("", 0, None)
     assert (rig.camera_count, rig.request_frames_kept) == (2, 0)
+    assert rig.search_text == "halle »a«\n\nrig_1\nx"
     scores = (checkpoint.jdr_before, checkpoint.jdr_after, checkpoint.mpjpe_mm_before, checkpoint.reprojection_px_after)
     assert scores == (0.7, 0.9, None, None)
+    assert checkpoint.held_out_px == 4.0
     assert (checkpoint.pinned, checkpoint.purged_at, checkpoint.origin) == (False, None, None)
     assert (found["adaptations"].priority, found["adaptations"].checkpoint_id) == ("interactive", "ckp_1")
     assert (found["activations"].actor, found["activations"].reason) == ("", "")
