@@ -25,6 +25,10 @@ _BARE_MODULES = {
 }
 
 
+NOBODY = Principal("", "", frozenset())
+"""Who looks at a page that needs no key, or asked for one that is not there."""
+
+
 def _import_map() -> str:
     return json.dumps({"imports": {name: static_files().url(path) for name, path in _BARE_MODULES.items()}})
 
@@ -96,7 +100,7 @@ class Page:
             "principal": self.principal,
             "may_write": self.principal.may(Scope.WRITE),
             "may_administrate": self.principal.may(Scope.ADMIN),
-            "signed_in": self.principal != LOCAL,
+            "signed_in": self.principal not in {LOCAL, NOBODY},
         }
 
 

@@ -7,8 +7,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access.principal import LOCAL
-from app.dashboard.pages import Page
+from app.dashboard.pages import NOBODY, Page
 from app.dashboard.sign_in import sign_in_url
 from app.problems import MEDIA_TYPE
 
@@ -54,5 +53,5 @@ def _page(request: Request, problem: dict[str, Any]) -> Any:
     if problem["status"] == 401:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(sign_in_url(wanted if request.method == "GET" else "/"), 303)
-    principal = getattr(request.state, "principal", LOCAL)
+    principal = getattr(request.state, "principal", NOBODY)
     return Page(request, principal).show("problem.html", problem["status"], problem=problem)

@@ -9,9 +9,9 @@ from fastapi.responses import RedirectResponse
 from app import audit
 from app.access.browser import COOKIE, check_same_origin
 from app.access.guard import Guard
-from app.access.principal import LOCAL, Principal
+from app.access.principal import Principal
 from app.auth import require_key
-from app.dashboard.pages import Page
+from app.dashboard.pages import NOBODY, Page
 from app.db import Database
 
 router = APIRouter(include_in_schema=False)
@@ -24,7 +24,7 @@ def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 -- the nam
     guard: Guard = request.app.state.guard
     if not guard.keys.required:
         return RedirectResponse(_own(next), status.HTTP_303_SEE_OTHER)
-    return Page(request, LOCAL).show("sign_in.html", next=_own(next), refused="")
+    return Page(request, NOBODY).show("sign_in.html", next=_own(next), refused="")
 
 
 @router.post("/sign-in")
@@ -39,7 +39,7 @@ def sign_in(
     address = request.client.host if request.client is not None else ""
     principal = guard.identify(key.strip(), address)
     if principal is None:
-        page = Page(request, LOCAL)
+        page = Page(request, NOBODY)
         told = "This key is not known here, has expired or was revoked."
         return page.show("sign_in.html", status.HTTP_401_UNAUTHORIZED, next=_own(next), refused=told)
     response = RedirectResponse(_own(next), status.HTTP_303_SEE_OTHER)
