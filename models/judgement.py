@@ -54,7 +54,7 @@ def judge(
         measured[name] = evaluation.measures(engine, poses, held_out, known)
         report[name] = evaluation.scores(engine, poses, held_out, known) | _intervals(measured[name])
         progress("evaluate", 0.85 + 0.14 * (index + 1) / len(rivals))
-    report["fused"]["per_pair"] = _pair_rows(rig, cameras, held_out, draft.gains)
+    report["fused"]["per_pair"] = _pair_rows(rig, cameras, held_out, draft.gains, measured)
     report["calibration"] = evaluation.calibration(rig, cameras, held_out, _world(draft))
     report["label_agreement"] = rounded(evaluation.label_agreement(held_out, truth))
     report["hidden_labels"] = int((held_out.visibility == 1).sum())
@@ -127,13 +127,17 @@ def _intervals(measured: Measures) -> dict[str, Any]:
     }
 
 
-def _pair_rows(rig: Rig, cameras: Rig, frames: LabelledFrames, gains: NDArray[np.float32]) -> list[dict[str, Any]]:
+def _pair_rows(
+    rig: Rig, cameras: Rig, frames: LabelledFrames, gains: NDArray[np.float32], measured: Mapping[str, Measures]
+) -> list[dict[str, Any]]:
     sent, used = evaluation.epipolar_error_px(rig, frames), evaluation.epipolar_error_px(cameras, frames)
     hidden, seen = frames.visibility == 1, frames.visibility == 2
+    before, after = measured["no_fusion"].jdr_hidden, measured["fused"].jdr_hidden
     rows = []
     for p, (target, source) in enumerate(rig.pairs):
         lost = hidden[:, target]
         found = float(seen[:, source][lost].mean()) if lost.any() else None
+        helped = lost & seen[:, source]  # what this source can tell this target
         rows.append(
             {
                 "target": rig.cameras[target].id,
@@ -142,6 +146,9 @@ def _pair_rows(rig: Rig, cameras: Rig, frames: LabelledFrames, gains: NDArray[np
                 "epipolar_error_px_sent": rounded(sent[p], 3),
                 "epipolar_error_px": rounded(used[p], 3),
                 "hidden_in_target_seen_by_source": None if found is None else round(found, 4),
+                "hidden_seen_joints": int(helped.sum()),
+                "hidden_seen_jdr_before": rounded(evaluation.mean(before[:, target][helped])),
+                "hidden_seen_jdr": rounded(evaluation.mean(after[:, target][helped])),
             }
         )
     return rows

@@ -46,6 +46,16 @@ def test_metrics_hold_what_the_contract_says_and_are_plain_json(checkpoint, rig)
     assert [r["gain"] for r in told["fused"]["per_pair"]] == pytest.approx(checkpoint.gains.tolist(), abs=1e-4)
 
 
+def test_a_pair_tells_what_is_found_of_joints_that_its_source_alone_sees(checkpoint, rig, labelled):
+    held = labelled.subset([labelled.frames.index(name) for name in checkpoint.metrics["held_out_frames"]])
+    hidden, seen = held.visibility == 1, held.visibility == 2
+    rows = checkpoint.metrics["fused"]["per_pair"]
+    assert [r["hidden_seen_joints"] for r in rows] == [int((hidden[:, t] & seen[:, s]).sum()) for t, s in rig.pairs]
+    told = [r for r in rows if r["hidden_seen_joints"]]
+    assert told
+    assert np.mean([r["hidden_seen_jdr"] - r["hidden_seen_jdr_before"] for r in told]) > 0.3
+
+
 def test_what_is_told_is_what_the_checkpoint_does_on_the_frames_held_out(checkpoint, rig, labelled):
     held = labelled.subset([labelled.frames.index(name) for name in checkpoint.metrics["held_out_frames"]])
     engine = Engine.load(rig, checkpoint)
