@@ -136,7 +136,9 @@ def _strike(deployment: Deployment, plan: Plan, faults: Sequence[Fault], notes: 
     struck, missing = 0, set(range(len(faults))) if plan.least_faults else set()
     while True:
         for index in rng.permutation(len(faults)):
-            over.wait(float(rng.exponential(plan.every_s)))
+            if over.is_set() and missing and index not in missing:
+                continue
+            _pause(deployment, over, float(rng.exponential(plan.every_s)))
             if over.is_set() and struck >= plan.least_faults and not missing:
                 return struck
             done = faults[index](deployment, rng)
@@ -144,6 +146,13 @@ def _strike(deployment: Deployment, plan: Plan, faults: Sequence[Fault], notes: 
                 struck += 1
                 missing.discard(int(index))
                 notes.count(done)
+
+
+def _pause(deployment: Deployment, over: threading.Event, seconds: float) -> None:
+    """Wait; once it is over too, or the faults that are still due would find nothing that has come back."""
+    if over.is_set():
+        deployment.pause(seconds)
+    over.wait(seconds)
 
 
 def _submit_all(deployment: Deployment, plan: Plan, notes: Notes, made: Sequence[Studio]) -> None:
