@@ -45,7 +45,7 @@ class ApiProcess:
 def api_process(**environment: str) -> Iterator[ApiProcess]:
     """Start the API on a free port with a SQLite database of its own; ``environment`` without RIGFUSE_."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), environment="embedded", port=_free_port())
+        settings = Settings(data_dir=Path(folder), environment="embedded", port=free_port())
         given = {"ENVIRONMENT": "embedded", "DATA_DIR": folder, "PORT": str(settings.port), **environment}
         variables = os.environ | {f"RIGFUSE_{name}": value for name, value in given.items()}
         command = [sys.executable, "-m", "app.cli", "api"]
@@ -68,8 +68,8 @@ def checkpoint_of(rig: Rig) -> Checkpoint:
     )  # fmt: skip
 
 
-def store_checkpoint(settings: Settings, rig_id: str, checkpoint: Checkpoint) -> str:
-    """Put a checkpoint where an import would, and serve the rig with it."""
+def store_checkpoint(settings: Settings, rig_id: str, checkpoint: Checkpoint, *, activate: bool = True) -> str:
+    """Put a checkpoint where an import would, and serve the rig with it unless told otherwise."""
     data = checkpoint.to_bytes()
     sha256 = ArtifactStore(settings.artifacts_url).put_bytes(data)
     database = Database(settings.database_url)
@@ -80,7 +80,8 @@ def store_checkpoint(settings: Settings, rig_id: str, checkpoint: Checkpoint) ->
         )  # fmt: skip
         session.add(row)
         session.flush()
-        session.get_one(RigRow, rig_id).active_checkpoint_id = row.id
+        if activate:
+            session.get_one(RigRow, rig_id).active_checkpoint_id = row.id
     database.dispose()
     return row.id
 
@@ -105,7 +106,8 @@ def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
     raise SystemExit("The API did not start.")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -8,7 +8,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks._api_process import free_port
 from benchmarks._fault_processes import ROOT, Child, postgres, wait_until
 from worker.broker import EmbeddedBroker
 
@@ -47,7 +47,7 @@ class Deployment:
         self.children: dict[str, Child] = {}
         self.exits: dict[str, int | None] = {}
         self._broker = EmbeddedBroker.choose()
-        self._port, self._database_port = _free_port(), _free_port()
+        self._port, self._database_port = free_port(), free_port()
         self._workers, self._alone = workers, alone or {}
         self._lock, self._ending = threading.Lock(), threading.Event()
         self.url = f"http://127.0.0.1:{self._port}"
@@ -172,9 +172,3 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=10, trust_env=False).is_success
     except httpx.TransportError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
