@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import chromium
 import pytest
+from browser import Browsing, started
 from embedded_service import RunningService
 from otlp import Collector, collecting
+from playwright.sync_api import Browser, sync_playwright
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +39,21 @@ def own_service(tmp_path: Path) -> Iterator[Callable[[], RunningService]]:
     yield make
     for service in made:
         service.kill_everything()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the tests of a module: while it runs, its thread can run no other event loop."""
+    path = chromium.find()
+    if path is None:
+        pytest.skip(chromium.HOW_TO_GET_ONE)
+    with sync_playwright() as playwright, started(playwright, path) as running:
+        yield running
+
+
+@pytest.fixture
+def browsing(browser: Browser) -> Iterator[Browsing]:
+    """Opens pages for one test, which fails where one of them did what it must not."""
+    opened = Browsing(browser)
+    yield opened
+    assert opened.close() == []

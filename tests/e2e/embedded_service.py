@@ -60,9 +60,9 @@ class RunningService:
         assert self._process is not None
         return self._process.pid
 
-    def client(self) -> RigFuseClient:
+    def client(self, api_key: str | None = None) -> RigFuseClient:
         """A client of this service."""
-        return RigFuseClient(self.url)
+        return RigFuseClient(self.url, api_key=api_key)
 
     def child(self, what: str) -> int:
         """The process id of ``-m worker``, ``app.cli api`` or ``valkey-server``."""
