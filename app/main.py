@@ -22,6 +22,7 @@ from app.bundles.routes import router as bundles
 from app.captures.routes import router as captures
 from app.checkpoints.routes import router as checkpoints
 from app.dashboard import routers as dashboard_routers
+from app.dashboard.frames.viewer import Viewer
 from app.dashboard.problem_pages import ProblemPages
 from app.db import Database
 from app.draining import Draining, DrainingGate
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.rigs = RigCache()
     state.metrics = Metrics(state.db)
     state.serving = Serving(settings, database, state.artifacts, state.rigs)
+    state.viewer = Viewer(settings, state.artifacts, state.serving)
     state.engines = state.serving.engines
     state.guard = Guard(settings, keys, BrowserSessions(database, settings.sign_in_s), state.metrics)
     state.usage = Usage(database)

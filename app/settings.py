@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     live_message_bytes: ByteSize = ByteSize(32 * MEBIBYTE)
     live_idle_s: float = Field(default=60.0, gt=0, description="without a frame, until a stream is closed")
     request_frame_interval_s: float = Field(default=10.0, ge=0, description="between two kept frames; 0 keeps each")
+    viewer_cache_bytes: ByteSize = Field(default=ByteSize(128 * MEBIBYTE), description="frames that the viewer keeps")
     capture_concurrency: int = Field(default=2, ge=1, description="captures checked at the same time")
 
     max_json_bytes: ByteSize = ByteSize(4 * MEBIBYTE)

@@ -47,6 +47,14 @@ class ViewCutter:
         return _Cut.once(camera, view).apply(image)
 
 
+def cut_window(camera: Camera, image: Images, view: View, size: int) -> Images:
+    """The part of a raw image that a view's heatmaps cover, undistorted, to be looked at: uint8 RGB [size, size, 3].
+
+    ``size`` is a multiple of the heatmaps', so that a heatmap stretched over it lies exactly where it belongs.
+    """
+    return _Cut.once(camera, view, size).apply(image)
+
+
 @dataclass(frozen=True)
 class _Cut:
     """An area reduction of the image's part ``x, y, width, height`` to ``size`` (width, height), then one remap.
@@ -67,9 +75,9 @@ class _Cut:
         return cls._reduced(map_x, map_y, (0, 0, camera.width, camera.height))
 
     @classmethod
-    def once(cls, camera: Camera, view: View) -> "_Cut":
+    def once(cls, camera: Camera, view: View, size: int = INPUT_SIZE) -> "_Cut":
         """The same for one image, 20 times as fast: exact at heatmap pixels and linear between, of the part needed."""
-        map_x, map_y = coarse_view_maps(camera, view)
+        map_x, map_y = coarse_view_maps(camera, view, size)
         x, width = _extent(map_x, camera.width)
         y, height = _extent(map_y, camera.height)
         return cls._reduced(map_x, map_y, (x, y, width, height))
@@ -106,7 +114,7 @@ def _extent(positions: Maps, size: int) -> tuple[int, int]:
 
 def _shrink(map_x: Maps, map_y: Maps) -> float:
     """Raw image pixels for each pixel of the view, across and down alike, at the view's middle half."""
-    middle = slice(INPUT_SIZE // 4, 3 * INPUT_SIZE // 4)
+    middle = slice(len(map_x) // 4, 3 * len(map_x) // 4)
     x, y = map_x[middle, middle], map_y[middle, middle]
     area = np.abs(
         np.diff(x, axis=1)[1:] * np.diff(y, axis=0)[:, 1:] - np.diff(x, axis=0)[:, 1:] * np.diff(y, axis=1)[1:]

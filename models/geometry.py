@@ -40,11 +40,16 @@ def view_maps(camera: Camera, view: View) -> tuple[NDArray[np.float32], NDArray[
     return np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1])
 
 
-def coarse_view_maps(camera: Camera, view: View) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The same as ``view_maps``, exact at the centres of heatmap pixels and bilinear between them."""
+def coarse_view_maps(
+    camera: Camera, view: View, size: int = INPUT_SIZE
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The same as ``view_maps``, exact at the centres of heatmap pixels and bilinear between them.
+
+    ``size`` [size, size] of the maps is a multiple of the heatmaps'.
+    """
     centres = np.arange(-1, HEATMAP_SIZE + 1, dtype=np.float64)
     pixels = view_to_image(camera, view, np.stack(np.meshgrid(centres, centres), axis=-1)).astype(np.float32)
-    step = INPUT_SIZE // HEATMAP_SIZE
+    step = size // HEATMAP_SIZE
     fine = cv2.resize(pixels, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)[step:-step, step:-step]
     return np.ascontiguousarray(fine[..., 0]), np.ascontiguousarray(fine[..., 1])
 
