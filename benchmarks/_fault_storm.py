@@ -1,5 +1,6 @@
 """A storm: clients at work while processes are hurt at seeded random moments."""
 
+import math
 import signal
 import threading
 import time
@@ -34,6 +35,7 @@ class Plan:
     clients: int = 2
     every_s: float = 4.0
     least_faults: int = 0
+    most_faults: int | None = None  # after so many it is quiet, once each fault that has to strike has struck
     persist_s: float = 0.0  # how long faults go on striking once all clients are served, as jobs are not done
 
 
@@ -134,12 +136,13 @@ def _strike(deployment: Deployment, plan: Plan, faults: Sequence[Fault], notes: 
     """
     rng = np.random.default_rng((plan.seed, 1))
     struck, missing = 0, set(range(len(faults))) if plan.least_faults else set()
+    most = math.inf if plan.most_faults is None else plan.most_faults
     while True:
         for index in rng.permutation(len(faults)):
-            if over.is_set() and missing and index not in missing:
+            if missing and index not in missing and (over.is_set() or struck >= most):
                 continue
             _pause(deployment, over, float(rng.exponential(plan.every_s)))
-            if over.is_set() and struck >= plan.least_faults and not missing:
+            if not missing and (struck >= most or (over.is_set() and struck >= plan.least_faults)):
                 return struck
             done = faults[index](deployment, rng)
             if done is not None:

@@ -17,7 +17,7 @@ NAMES = (
 
 @pytest.mark.parametrize("seed", [SEED])
 def test_nothing_is_lost_or_done_twice_while_processes_are_killed(tmp_path: Path, seed: int) -> None:
-    plan = Plan(seed, adaptations=4, pose_requests=40, studios=3, every_s=1.2, least_faults=6)
+    plan = Plan(seed, adaptations=4, pose_requests=40, studios=2, every_s=1.2, least_faults=6, most_faults=8)
     with Deployment(tmp_path) as deployment:
         outcome = storm(deployment, plan, FAULTS)
     assert outcome.violations == []
