@@ -31,8 +31,8 @@ _TOLD = {
 }  # fmt: skip
 
 
-def main(folder: Path) -> None:
-    """Everything into ``folder``."""
+def main(folder: Path, *chosen: str) -> None:
+    """Everything, or the chosen pages, into ``folder``."""
     path = chromium.find()
     if path is None:
         sys.exit(chromium.HOW_TO_GET_ONE)
@@ -45,9 +45,13 @@ def main(folder: Path) -> None:
                     page = browsing.open(url, color_scheme=scheme)
                     _sign_in_page(page, folder, scheme)
                     sign_in(page, KEY)
-                    for name, address in pages.items():
+                    for name, address in _those(chosen, pages):
                         _take(page, folder, f"{name}-{scheme}", address)
-                print(*browsing.close(), sep="\n")
+                print(*sorted(set(browsing.close())), sep="\n")
+
+
+def _those(chosen: tuple[str, ...], pages: dict[str, str]) -> list[tuple[str, str]]:
+    return [(name, address) for name, address in pages.items() if not chosen or any(word in name for word in chosen)]
 
 
 @contextmanager
@@ -101,4 +105,4 @@ def _take(page: Page, folder: Path, name: str, address: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
