@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models import epipolar, evaluation, finetuning, metafuse, metrics, naivefuse, naivefuse_meta
 from models.checkpoint import Checkpoint
+from models.curves import Observe
 from models.duplicates import first_alike
 from models.fallback import fall_back
 from models.fanout import Spread, in_turn
@@ -44,12 +45,14 @@ def adapt(
     incumbent: Checkpoint | None = None,
     used: bool = False,
     spread: Spread = in_turn,
+    observe: Observe | None = None,
 ) -> Checkpoint:
     """Adapt a rig to its labelled frames.
 
     ``incumbent`` is the checkpoint that the rig serves with, which the new one must beat; without one, ``used`` says
     whether the rig has served joints in space yet, in the world of the extrinsics sent.
     ``spread`` takes the pieces of work that may be done elsewhere (models.fanout).
+    ``observe`` is told the learning curves (models.curves), which changes nothing that is learned.
     ``progress(stage, fraction of the whole)`` may raise to stop. The result is deterministic for a seed and device.
     Raises InvalidOptions, and InsufficientLabels where the frames left after holding some out are too few.
     """
@@ -60,7 +63,7 @@ def adapt(
     torch.manual_seed(seed)
     progress("split", 0.0)
     parts = _split(labelled, chosen.holdout, rng)
-    learned = _LEARN[method](Task(rig, parts, chosen, rng, progress, device, spread))
+    learned = _LEARN[method](Task(rig, parts, chosen, rng, progress, device, spread, observe))
     cameras = learned.cameras
     draft = Checkpoint(
         method=method, seed=seed, rig_digest=rig.digest, capture_digest=capture_digest, omega=learned.omega,

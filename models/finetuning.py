@@ -16,8 +16,18 @@ from torch import Tensor
 
 from models.affine import PIXELS
 from models.baselines import default_gains
+from models.curves import Curves, Observe
 from models.errors import InvalidOptions
-from models.factorised import Model, Samples, fused_at, loss, target_pixels
+from models.factorised import (
+    TARGET_SIGMA_PX,
+    Model,
+    Samples,
+    TargetPixels,
+    fused_at,
+    loss,
+    softmax_error,
+    target_pixels,
+)
 from models.fusion import OmegaBase
 from models.heatmap import HEATMAP_SIZE
 from models.labelled import LabelledFrames
@@ -43,12 +53,16 @@ _SEARCH_SHARE = 0.9  # of the steps, on labels alone
 
 @dataclass(frozen=True)
 class Choice:
-    """A way to fuse: θ [P, 4096, 2, 3], common gain, steps done; and its loss on the frames to choose by."""
+    """A way to fuse: θ [P, 4096, 2, 3], common gain, steps done; and its loss on the frames to choose by.
+
+    ``error`` is the loss that is learned with, on those frames.
+    """
 
     theta: Tensor
     gain: float
     steps: int
     loss: float
+    error: float
 
 
 def learn(task: Task, start: Start) -> Learned:
@@ -64,7 +78,7 @@ def learn(task: Task, start: Start) -> Learned:
     fit = thinned(task.parts.fit, _MOST_SAMPLES)
     choice = finetune(
         start, fit, task.parts.choose, pairs, steps=task.options.steps, search=task.options.search_lines, rng=task.rng,
-        device=task.device, progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share),
+        device=task.device, progress=lambda share: task.progress("finetune", 0.02 + 0.66 * share), observe=task.observe,
     )  # fmt: skip
     theta = choice.theta.cpu().numpy().reshape(len(pairs), HEATMAP_SIZE, HEATMAP_SIZE, 2, 3)
     omega = OmegaBase(start.omega, (1.0, 0.0), 0.0, start.digest)
@@ -83,6 +97,7 @@ def finetune(
     rng: np.random.Generator,
     device: str = "cpu",
     progress: Callable[[float], None] = lambda _share: None,
+    observe: Observe | None = None,
 ) -> Choice:
     """The best of at most ``steps`` steps of Adam on θ of all ``pairs``, ω_base frozen."""
     samples, judge = Samples.of(fit, device, _SIGMA_PX), _Judge.of(choose, device)
@@ -90,19 +105,25 @@ def finetune(
     theta = torch.from_numpy(start.theta).to(device).expand(len(pairs), -1, -1, -1)
     searched = round(_SEARCH_SHARE * steps) if search else 0
     found = find_lines(
-        omega, theta, pairs, fit, steps=searched, rng=rng, progress=lambda share: progress(share * _SEARCH_SHARE)
-    )
+        omega, theta, pairs, fit, steps=searched, rng=rng, progress=lambda share: progress(share * _SEARCH_SHARE),
+        curves=Curves(observe, "lines", searched), held_back=choose,
+    )  # fmt: skip
     theta = found.requires_grad_()
     model = Model(omega, theta, pairs, default_gains(samples.heatmaps.shape[0]))
     optimiser = torch.optim.Adam([theta], lr=LEARNING_RATE)
     mean = theta.detach().clone()
     best = judge.best(model, mean, searched)
-    for step in range(searched + 1, steps + 1):
-        take_step(optimiser, model, samples.draw(_BATCH, rng), rng, alike_px=_ALIKE_PX if search else 0.0)
-        mean = mean.lerp(theta.detach(), max(1 / (step - searched), 1 / _MEAN_STEPS))
-        if step % _CHECK_STEPS == 0 or step == steps:
-            best = min(best, judge.best(model, mean, step), key=lambda choice: choice.loss)
-        progress(step / steps)
+    curves = Curves(observe, "finetune", steps - searched, after=searched)
+    curves.held_back(0, best.error)
+    for step in range(1, steps - searched + 1):
+        value = take_step(optimiser, model, samples.draw(_BATCH, rng), rng, alike_px=_ALIKE_PX if search else 0.0)
+        curves.learned(step, value)
+        mean = mean.lerp(theta.detach(), max(1 / step, 1 / _MEAN_STEPS))
+        if (searched + step) % _CHECK_STEPS == 0 or searched + step == steps:
+            choice = judge.best(model, mean, searched + step)
+            best = min(best, choice, key=lambda choice: choice.loss)
+            curves.held_back(step, choice.error)
+        progress((searched + step) / steps)
     return best
 
 
@@ -125,10 +146,11 @@ def take_step(
 
 @dataclass(frozen=True)
 class _Judge:
-    """The frames to choose by: their samples, and the labels [V, S, 2]."""
+    """The frames to choose by: their samples, the labels [V, S, 2], and the Gaussians that are learned towards."""
 
     samples: Samples
     joints: Tensor
+    wanted: Tensor
 
     @classmethod
     def of(cls, frames: LabelledFrames, device: str) -> "_Judge":
@@ -137,7 +159,8 @@ class _Judge:
         kept = samples.take(index)
         peaks = kept.gaussians.argmax(-1)
         joints = torch.stack([peaks % HEATMAP_SIZE, peaks // HEATMAP_SIZE], -1).float()
-        return cls(kept, joints.masked_fill(~kept.labelled[..., None], torch.nan))
+        narrower = kept.gaussians.pow((TARGET_SIGMA_PX / _SIGMA_PX) ** 2)
+        return cls(kept, joints.masked_fill(~kept.labelled[..., None], torch.nan), narrower)
 
     @torch.no_grad()
     def best(self, model: Model, theta: Tensor, step: int) -> Choice:
@@ -149,4 +172,10 @@ class _Judge:
         evidence = fused - self.samples.heatmaps
         losses = [float(detection_loss(self.samples.heatmaps + g * evidence, self.joints)) for g in _GAINS]
         index = int(np.argmin(losses))
-        return Choice(theta.clone(), _GAINS[index], step, losses[index])
+        return Choice(theta.clone(), _GAINS[index], step, losses[index], self._error(fused))
+
+    def _error(self, fused: Tensor) -> float:
+        """The paper's loss, at all pixels of the fused heatmaps [V, S, 4096]."""
+        every = TargetPixels(torch.arange(PIXELS, device=fused.device), torch.ones(PIXELS, device=fused.device))
+        views = zip(fused, self.wanted, self.samples.labelled, strict=True)
+        return float(torch.cat([softmax_error(view[kept], wanted[kept], every) for view, wanted, kept in views]).mean())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.curves import Observe
 from models.fanout import Spread, in_turn
 from models.fusion import OmegaBase
 from models.labelled import LabelledFrames
@@ -38,7 +39,11 @@ class Parts:
 
 @dataclass(frozen=True)
 class Task:
-    """What every method is given; ``spread`` takes pieces of work that may be done elsewhere."""
+    """What every method is given.
+
+    ``spread`` takes pieces of work that may be done elsewhere; ``observe`` takes what the method tells of its learning
+    curves, None where nobody looks.
+    """
 
     rig: Rig
     parts: Parts
@@ -47,6 +52,7 @@ class Task:
     progress: Progress
     device: str
     spread: Spread = in_turn
+    observe: Observe | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ are wide first and narrow in the end, and the gradient of θ is blurred over the
 alike. The model and its loss stay the paper's: six free numbers a pixel, squared error behind a softmax, Adam.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from models.affine import HALF
+from models.curves import UNSEEN, Curves
 from models.factorised import TEMPERATURE, Model, sampled_weights
 from models.heatmap import HEATMAP_SIZE
 from models.labelled import LabelledFrames
@@ -38,24 +40,52 @@ def find_lines(
     steps: int,
     rng: np.random.Generator,
     progress: Callable[[float], None] = lambda _share: None,
+    curves: Curves = UNSEEN,
+    held_back: LabelledFrames | None = None,
 ) -> Tensor:
-    """θ [P, 4096, 2, 3] after ``steps`` steps on the labels of ``frames``, from ``theta``; ω_base is frozen."""
-    views = frames.joints_view.shape[1]
-    joints = frames.joints_view.swapaxes(0, 1).reshape(views, -1, 2)
-    inside = np.abs(joints - HALF).max(-1) < HEATMAP_SIZE / 2
+    """θ [P, 4096, 2, 3] after ``steps`` steps on the labels of ``frames``, from ``theta``; ω_base is frozen.
+
+    ``curves`` are told the loss, also of the frames ``held_back``, which decide nothing here.
+    """
+    labels = _Labels.of(frames)
+    few = None if held_back is None else _Labels.of(held_back).some(_BATCH)
     free = theta.clone()
     model = Model(omega, free, pairs, 1.0)
     optimiser = torch.optim.Adam([free], lr=LEARNING_RATE)
     for step in range(steps):
         share = step / steps
-        batch = rng.permutation(joints.shape[1])[:_BATCH]
+        batch = labels.take(rng.permutation(labels.joints.shape[1])[:_BATCH])
         label_px = _LABEL_PX[int(share * len(_LABEL_PX))]
-        gradient = _gradient(model, joints[:, batch], inside[:, batch], label_px, rng)
+        if few is not None and curves.due(step):
+            curves.held_back(step, _loss(model, few, label_px))
+        value, gradient = _value_and_gradient(model, batch, label_px, rng.integers(_STRIDE, size=2))
         free.grad = blurred(gradient, float(np.interp(share, np.linspace(0, 1, len(_ALIKE_PX)), _ALIKE_PX)))
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * (1 - 0.9 * share)
         optimiser.step()
+        curves.learned(step + 1, value)
         progress((step + 1) / steps)
     return free
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """Joints [V, S, 2] of which ``inside`` [V, S] are in their view."""
+
+    joints: NDArray[np.float64]
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, frames: LabelledFrames) -> "_Labels":
+        joints = frames.joints_view.swapaxes(0, 1).reshape(frames.joints_view.shape[1], -1, 2)
+        return cls(joints, np.abs(joints - HALF).max(-1) < HEATMAP_SIZE / 2)
+
+    def take(self, index: NDArray[np.integer]) -> "_Labels":
+        return _Labels(self.joints[:, index], self.inside[:, index])
+
+    def some(self, count: int) -> "_Labels":
+        """So many of those inside two views or more, spread evenly."""
+        usable = np.flatnonzero(self.inside.sum(0) >= 2)
+        return self.take(usable[np.unique(np.linspace(0, len(usable) - 1, min(count, len(usable))).astype(int))])
 
 
 def blurred(field: Tensor, sigma_px: float) -> Tensor:
@@ -69,16 +99,30 @@ def blurred(field: Tensor, sigma_px: float) -> Tensor:
     return images.reshape(-1, 6, HEATMAP_SIZE, HEATMAP_SIZE).permute(0, 2, 3, 1).reshape(field.shape)
 
 
-def _gradient(
-    model: Model,
-    joints: NDArray[np.float64],
-    inside: NDArray[np.bool_],
-    label_px: float,
-    rng: np.random.Generator,
-) -> Tensor:
-    """Of the loss of each pair by itself, at joints [V, S, 2] of which ``inside`` [V, S] are in their view."""
+def _value_and_gradient(
+    model: Model, labels: _Labels, label_px: float, first: NDArray[np.integer]
+) -> tuple[Tensor, Tensor]:
+    """The mean loss of the pairs, and θ's gradient of each pair's own loss."""
+    values, gradient = [], torch.zeros_like(model.theta)
+    pixels, losses = _losses(model, labels, label_px, first)
+    for pair, leaf, value in losses:
+        gradient[pair, pixels] = torch.autograd.grad(value, leaf)[0]
+        values.append(value.detach())
+    return torch.stack(values).mean() if values else torch.tensor(torch.nan), gradient
+
+
+@torch.no_grad()
+def _loss(model: Model, labels: _Labels, label_px: float) -> float:
+    """The mean loss of the pairs, always at the same target pixels."""
+    _, losses = _losses(model, labels, label_px, np.zeros(2, np.intp))
+    return float(np.mean([float(value) for _, _, value in losses]))
+
+
+def _losses(
+    model: Model, labels: _Labels, label_px: float, first: NDArray[np.integer]
+) -> tuple[Tensor, Iterator[tuple[int, Tensor, Tensor]]]:
+    """The target pixels that take part, from the ``first`` on; and each pair with labels: its θ there, and its loss."""
     omega, theta = model.omega, model.theta
-    first = rng.integers(_STRIDE, size=2)
     columns, rows = (np.arange(start, HEATMAP_SIZE, _STRIDE) for start in first)
     pixels = torch.from_numpy((rows[:, None] * HEATMAP_SIZE + columns).reshape(-1)).to(theta.device)
     middles = np.arange(HEATMAP_SIZE // _BLOCK) * _BLOCK + (_BLOCK - 1) / 2
@@ -86,16 +130,17 @@ def _gradient(
     points = torch.from_numpy((grid - HALF) / HALF).to(omega)
     wide = (_RIDGE_PX**2 + label_px**2) / (_RIDGE_PX**2 + 4)
     height = _BLOCK**2 * 4 / label_px**2 * float(np.sqrt(wide))
-    seen = height * torch.from_numpy(_gaussians(joints, middles, middles, label_px)).to(omega)
-    wanted = torch.from_numpy(_gaussians(joints, columns, rows, label_px)).to(omega)
-    gradient = torch.zeros_like(theta)
-    for pair, (target, source) in enumerate(model.pairs):
-        both = torch.from_numpy(inside[target] & inside[source])
-        if both.any():
-            leaf = theta[pair, pixels].detach().requires_grad_()
-            value = _pair_loss(omega, leaf, points, seen[source][both], wanted[target][both])
-            gradient[pair, pixels] = torch.autograd.grad(value, leaf)[0]
-    return gradient
+    seen = height * torch.from_numpy(_gaussians(labels.joints, middles, middles, label_px)).to(omega)
+    wanted = torch.from_numpy(_gaussians(labels.joints, columns, rows, label_px)).to(omega)
+
+    def each() -> Iterator[tuple[int, Tensor, Tensor]]:
+        for pair, (target, source) in enumerate(model.pairs):
+            both = torch.from_numpy(labels.inside[target] & labels.inside[source])
+            if both.any():
+                leaf = theta[pair, pixels].detach().requires_grad_()
+                yield pair, leaf, _pair_loss(omega, leaf, points, seen[source][both], wanted[target][both])
+
+    return pixels, each()
 
 
 def _pair_loss(omega: Tensor, theta: Tensor, points: Tensor, seen: Tensor, wanted: Tensor) -> Tensor:

@@ -17,12 +17,13 @@ from models import evaluation
 from models.affine import HALF, PIXELS
 from models.baselines import calibrated_theta, default_gains
 from models.bundle import repair_extrinsics
+from models.curves import Curves
 from models.errors import InsufficientLabels
 from models.extrinsics import extrinsics_from_labels
 from models.fanout import Arrays
 from models.fusion import OmegaBase
 from models.labelled import LabelledFrames
-from models.learning import Learned, Parts, Progress, Task
+from models.learning import Learned, Parts, Task
 from models.methods import AdaptationOptions
 from models.rig import Rig
 from models.torch_fusion import KnotWeights, PencilFusion, detection_loss
@@ -36,6 +37,7 @@ _LEARNING_RATE = 0.03
 _PRIOR = 0.1  # weight of the squared log-gains: a pair is trusted like any other until the frames say otherwise
 _SAMPLE_BUDGET = 3_000  # samples × pairs that are kept in memory for learning
 _BATCH_BUDGET = 300  # samples × pairs of one step
+_CURVE_BUDGET = 360  # samples × pairs to choose by that the learning curve is of
 
 
 def learn(task: Task) -> Learned:
@@ -105,9 +107,7 @@ def _finetune(task: Task, cameras: Rig, problem: "_Problem") -> tuple[float, NDA
     best, scale = np.unravel_index(losses.argmin(), losses.shape)
     width, start = _WIDTHS[best], problem.start + float(np.log(_SCALES[scale]))
     weights = fusion.weights(problem.omega, width)
-    learned = problem.learn(
-        fusion, weights, start=start, steps=task.options.steps, rng=task.rng, progress=task.progress
-    )
+    learned = problem.learn(task, fusion, weights, start)
     rates = [problem.loss_over(fusion, weights, gains, problem.choose) for gains in (learned, start)]
     return width, (learned if rates[0] < rates[1] else start).exp().double().cpu().numpy()
 
@@ -167,31 +167,37 @@ class _Problem:
                 count += size
         return total / count
 
-    def learn(
-        self,
-        fusion: PencilFusion,
-        weights: KnotWeights,
-        *,
-        start: Tensor,
-        steps: int,
-        rng: np.random.Generator,
-        progress: Progress,
-    ) -> Tensor:
+    def learn(self, task: Task, fusion: PencilFusion, weights: KnotWeights, start: Tensor) -> Tensor:
         """Logarithms of γ [P] by Adam on batches of the frames to fit to, averaged over the later half of the steps."""
+        steps, few = task.options.steps, self._few_to_choose_by()
+        curves = Curves(task.observe, "finetune", steps)
         log_gains, average = start.clone().requires_grad_(), torch.zeros_like(start)
         optimiser = torch.optim.Adam([log_gains], lr=_LEARNING_RATE)
         heatmaps, joints = self.fit
-        for step in range(steps):
-            index = torch.from_numpy(rng.integers(heatmaps.shape[1], size=self.batch)).to(heatmaps.device)
+        for step in range(1, steps + 1):
+            if curves.due(step - 1):
+                curves.held_back(step - 1, self.loss_over(fusion, weights, log_gains, few))
+            index = torch.from_numpy(task.rng.integers(heatmaps.shape[1], size=self.batch)).to(heatmaps.device)
             loss = self.loss(fusion, weights, log_gains, (heatmaps[:, index], joints[:, index]))
+            curves.learned(step, loss.detach())
             loss = loss + _PRIOR * (log_gains - start).square().mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            if step >= steps // 2:
+            if step > steps // 2:
                 average += log_gains.detach() / (steps - steps // 2)
-            progress("finetune", 0.4 + 0.3 * (step + 1) / steps)
+            task.progress("finetune", 0.4 + 0.3 * step / steps)
+        if curves.due(steps):
+            curves.held_back(steps, self.loss_over(fusion, weights, log_gains, few))
         return average if steps else start
+
+    def _few_to_choose_by(self) -> tuple[Tensor, Tensor]:
+        """Some of the samples to choose by, spread evenly: enough to see where a curve goes."""
+        heatmaps, joints = self.choose
+        count = joints.shape[1]
+        few = min(count, max(8, _CURVE_BUDGET // len(self.start)))
+        kept = torch.linspace(0, count - 1, few, device=joints.device).long()
+        return heatmaps[:, kept], joints[:, kept]
 
 
 def _samples(frames: LabelledFrames, limit: int, rng: np.random.Generator, device: str) -> tuple[Tensor, Tensor]:
