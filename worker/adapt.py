@@ -65,6 +65,7 @@ def _run(context: WorkerContext, claim: Claim, spent: Mapping[str, float] | None
     with told_endings(context, attempt, lambda: _give_back(context, attempt)), attempt:
         computation = Computation(context, attempt)
         made = _made(computation)
+        attempt.tell_rest()
         attempt.check()
         attempt.clock.enter("store")  # which may take longer than a lease, where the store is slow
         if isinstance(made, Needed):

@@ -11,10 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app import tracing
-from app.adaptations import leases
+from app.adaptations import curves, leases
 from app.adaptations.leases import Claim, LeaseLost
+from models.curves import Point
 from models.errors import Cancelled
 from worker.context import WorkerContext
+from worker.curves import Waiting
 from worker.stageclock import StageClock
 
 REPORT_EVERY_S = 0.5
@@ -43,6 +45,7 @@ class Attempt:
         named = contextvars.copy_context()  # the thread's log lines tell whose they are
         self._heartbeat = threading.Thread(target=named.run, args=(self._keep,), name="heartbeat", daemon=True)
         self._stages = tracing.Stages()
+        self._waiting = Waiting()
         self.clock = StageClock("load", spent or {})
 
     def __enter__(self) -> "Attempt":
@@ -68,6 +71,18 @@ class Attempt:
         self._report(stage, min(max(fraction, 0.0), 1.0), now - self._began)
         self.check()
 
+    def observe(self, point: Point) -> None:
+        """Take a point of a learning curve, which is written with the next report."""
+        self._waiting.add(point)
+
+    def tell_rest(self) -> None:
+        """Write what no report has told of the learning curves."""
+        told = self._waiting.curves()
+        if told:
+            with self._context.db.session() as session:
+                leases.renew(session, self.claim, self._context.settings.lease_s)
+                curves.write(session, self.claim.adaptation_id, self.claim.attempt, told)
+
     def check(self) -> None:
         """Raise when the engine has to stop."""
         if self._cancelled.is_set():
@@ -83,6 +98,7 @@ class Attempt:
             with self._context.db.session() as session:
                 if self._write_report(session, stage, round(fraction, 4), eta):
                     self._cancelled.set()
+            self._waiting.written()
         except LeaseLost:
             self._lost.set()
         except SQLAlchemyError as error:
@@ -90,7 +106,9 @@ class Attempt:
             log.warning("progress was not written", id=self.claim.adaptation_id, error=str(error))
 
     def _write_report(self, session: Session, stage: str, fraction: float, eta: float | None) -> bool:
-        return leases.report(session, self.claim, stage, fraction, eta)
+        cancel = leases.report(session, self.claim, stage, fraction, eta)
+        curves.write(session, self.claim.adaptation_id, self.claim.attempt, self._waiting.curves())
+        return cancel
 
     def _keep_lease(self, session: Session, lease_s: float) -> bool:
         return leases.renew(session, self.claim, lease_s)

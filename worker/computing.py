@@ -57,6 +57,7 @@ class Computation:
             seed=job.seed,
             options=job.options,
             progress=lambda stage, part: attempt(stage, before + (1 - before) * part),
+            observe=attempt.observe,
             capture_digest=capture.digest,
             device=self._context.settings.device,
             spread=self._spread(known),

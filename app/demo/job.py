@@ -101,7 +101,8 @@ class Job:
         with self._screen.step(f"{scene.title}: adaptation", f"{scene.name}.adaptation", total=1.0) as step:
 
             def show(event: Event) -> None:
-                step.at(event.data.get("progress", 0.0), 1.0, str(event.data.get("stage", "")))
+                if "progress" in event.data:
+                    step.at(event.data["progress"], 1.0, str(event.data.get("stage", "")))
 
             adaptation = self._client.wait(self._client.adapt(rig_id, capture_id).id, show)
         if adaptation.state is not State.SUCCEEDED:
