@@ -6,9 +6,10 @@ from app import auth
 from app.dashboard import sign_in, static_files
 from app.dashboard.frames.pages import router as frame_pages
 from app.dashboard.frames.routes import router as frames
-from app.dashboard.routes import router as rigs
+from app.dashboard.rig.routes import router as rig
+from app.dashboard.rigs.routes import router as rigs
 
-PAGES = (rigs, frame_pages, frames)
+PAGES = (rigs, rig, frame_pages, frames)
 
 
 def _behind_the_door() -> APIRouter:

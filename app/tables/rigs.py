@@ -108,7 +108,11 @@ class CheckpointRow(Base):
     """
 
     __tablename__ = "checkpoints"
-    __table_args__ = (Index(None, "rig_id", "created_at"), Index(None, "artifact_sha256"))
+    __table_args__ = (
+        Index(None, "rig_id", "created_at"),
+        Index(None, "promoted", "adaptation_id"),
+        Index(None, "artifact_sha256"),
+    )
 
     id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     studio: Mapped[str] = mapped_column(Studio, default="")

@@ -26,6 +26,7 @@ MEASURES = (*SCORES, "held_out_px")
 NEWS = {"captures": "created_at", "rig_serving": "last_request_at"}
 """What open pages ask for again and again: whether anything is newer than what they show."""
 _NEWEST = "ix_adaptations_rig_id_created_at_state"
+_PROMOTED = "ix_checkpoints_promoted_adaptation_id"
 _BATCH = 200
 
 
@@ -43,6 +44,7 @@ def upgrade() -> None:
     # The newest adaptation of a rig and what became of it, told by the index alone.
     op.create_index(op.f(_NEWEST), "adaptations", ["rig_id", "created_at", "state"])
     op.drop_index(op.f("ix_adaptations_rig_id_created_at"), "adaptations")
+    op.create_index(op.f(_PROMOTED), "checkpoints", ["promoted", "adaptation_id"])
     for table, column in NEWS.items():
         op.create_index(op.f(f"ix_{table}_{column}"), table, [column])
     op.create_table(
@@ -77,6 +79,7 @@ def downgrade() -> None:
     op.drop_table("browser_sessions")
     op.create_index(op.f("ix_adaptations_rig_id_created_at"), "adaptations", ["rig_id", "created_at"])
     op.drop_index(op.f(_NEWEST), "adaptations")
+    op.drop_index(op.f(_PROMOTED), "checkpoints")
     for table, column in NEWS.items():
         op.drop_index(op.f(f"ix_{table}_{column}"), table)
     with op.batch_alter_table("checkpoints") as batch:

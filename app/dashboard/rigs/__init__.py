@@ -1,0 +1,1 @@
+"""The rigs page: every rig, how well it serves, and what to do next."""

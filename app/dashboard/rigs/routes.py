@@ -1,0 +1,73 @@
+"""The rigs page at ``/``, and what keeps it true."""
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
+from sqlalchemy.orm import Session
+
+from app.dashboard.live import live
+from app.dashboard.pages import HEADERS, Page, PageDep
+from app.dashboard.rigs.advice import Advice, advice
+from app.dashboard.rigs.asked import Asked, AskedDep, Show, Sort
+from app.dashboard.rigs.reading import Found, Line, Overview, find, overview
+from app.deps import DatabaseDep, ReadSessionDep
+
+router = APIRouter(include_in_schema=False)
+
+WORDS = {
+    Show.FAILED: ("bad", "Failed"),
+    Show.DRIFTING: ("warn", "Drifting"),
+    Show.NOT_PROMOTED: ("warn", "Not promoted"),
+    Show.NO_CHECKPOINT: ("quiet", "No checkpoint"),
+    Show.ADAPTING: ("busy", "Adapting"),
+    Show.NEVER_ASKED: ("quiet", "Never asked"),
+    Show.WELL: ("good", "Well served"),
+    Show.ARCHIVED: ("quiet", "Archived"),
+}
+"""How each standing is told: the badge's class and its word."""
+
+
+@dataclass(frozen=True)
+class View:
+    """All that the template shows."""
+
+    asked: Asked
+    overview: Overview
+    found: Found
+    rows: list[tuple[Line, Advice]]
+
+    @classmethod
+    def read(cls, session: Session, asked: Asked) -> "View":
+        """Read it."""
+        known = overview(session)
+        found = find(session, asked, known)
+        return cls(asked, known, found, [(line, advice(line)) for line in found.lines])
+
+    @property
+    def troubled(self) -> int:
+        """Studios with a rig that needs attention."""
+        return sum(1 for _, _, trouble in self.overview.studios if trouble)
+
+
+def _context(session: Session, asked: Asked) -> dict[str, object]:
+    return {"view": View.read(session, asked), "words": WORDS, "Show": Show, "Sort": Sort}
+
+
+@router.get("/")
+def rigs(page: PageDep, session: ReadSessionDep, asked: AskedDep) -> HTMLResponse:
+    """The whole page; for htmx the part that another view of it changes."""
+    context = _context(session, asked)
+    if page.request.headers.get("hx-target") == "rigs":
+        return HTMLResponse(page.part("_rigs_part.html", **context), headers=HEADERS)
+    return page.show("rigs.html", **context)
+
+
+@router.get("/live/rigs")
+def live_rigs(request: Request, page: PageDep, database: DatabaseDep, asked: AskedDep) -> StreamingResponse:
+    """The same part, again and again."""
+    return live(request, database, lambda session: _part(page, session, asked))
+
+
+def _part(page: Page, session: Session, asked: Asked) -> str:
+    return page.part("_rigs.html", **_context(session, asked))
