@@ -1,11 +1,14 @@
 """Real servers for the tests, started from wheels: PostgreSQL and a Redis-compatible broker."""
 
+import functools
 import itertools
+import shutil
 import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -31,26 +34,72 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def new_database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+def new_empty_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     """Makes an empty database, ``sqlite`` or ``postgresql``, and answers its URL."""
-    numbers = itertools.count()
 
     def make(kind: str) -> str:
         if kind == "sqlite":
             return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'rigfuse.db'}"
-        server = request.getfixturevalue("postgres_server")
-        name = f"rigfuse_{next(numbers)}"
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return server.replace("/postgres?", f"/{name}?")
+        return _create(request.getfixturevalue("postgres_server"))
 
     return make
 
 
+@pytest.fixture(scope="session")
+def migrated(new_empty_url: Callable[[str], str]) -> Callable[[str], str]:
+    """A database of each kind that was migrated once; whoever needs one of his own makes a copy."""
+    from app.db import Database  # noqa: PLC0415 - the tests of the science do without
+
+    @functools.cache
+    def make(kind: str) -> str:
+        url = new_empty_url(kind)
+        database = Database(url)
+        database.upgrade()
+        database.dispose()
+        return url
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def new_database_url(
+    request: pytest.FixtureRequest,
+    migrated: Callable[[str], str],
+    new_empty_url: Callable[[str], str],
+) -> Callable[[str], str]:
+    """Makes a database with today's schema and no rows, ``sqlite`` or ``postgresql``, and answers its URL."""
+
+    def make(kind: str) -> str:
+        template = urlsplit(migrated(kind))
+        if kind == "postgresql":
+            return _create(request.getfixturevalue("postgres_server"), f"TEMPLATE {template.path[1:]}")
+        url = new_empty_url(kind)
+        shutil.copyfile(template.path[1:], urlsplit(url).path[1:])
+        return url
+
+    return make
+
+
+_numbers = itertools.count()
+
+
+def _create(server: str, how: str = "") -> str:
+    name = f"rigfuse_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} {how}")
+    return server.replace("/postgres?", f"/{name}?")
+
+
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, new_database_url: Callable[[str], str]) -> str:
-    """An empty database for one test, which runs on both kinds."""
+    """A database with today's schema for one test, which runs on both kinds."""
     return new_database_url(request.param)
+
+
+@pytest.fixture(params=DATABASES)
+def empty_url(request: pytest.FixtureRequest, new_empty_url: Callable[[str], str]) -> str:
+    """An empty database for one test, which runs on both kinds."""
+    return new_empty_url(request.param)
 
 
 @pytest.fixture(scope="session")

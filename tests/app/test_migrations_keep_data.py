@@ -51,9 +51,9 @@ FIRST: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
+def database(empty_url: str) -> Iterator[Database]:
     """At the first schema, with a row in every table."""
-    made = Database(Settings(database_url=database_url).database_url)
+    made = Database(Settings(database_url=empty_url).database_url)
     made.upgrade("0001")
     tables = reflected(made)
     assert set(tables) - {"alembic_version"} == set(FIRST)

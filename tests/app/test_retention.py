@@ -70,7 +70,6 @@ class Deployment:
 def deployment(database_url: str, tmp_path: Path) -> Iterator[Deployment]:
     settings = Settings(data_dir=tmp_path, database_url=database_url, environment="embedded")
     database = Database(settings.database_url)
-    database.upgrade()
     yield Deployment(database, ArtifactStore(settings.artifacts_url), settings)
     database.dispose()
 

@@ -26,7 +26,6 @@ TIMEOUT_S = 20.0
 @pytest.fixture
 def database(database_url: str) -> Database:
     made = Database(database_url)
-    made.upgrade()
     with made.session() as session:
         session.add_all([RigRow(id=name, name=name, digest="0" * 64, document={}) for name in ("a", "b")])
     return made

@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,14 +19,6 @@ from app.metrics import Metrics
 from app.tables import WorkerRow, utc_now
 
 RULES = Path(__file__).parents[2] / "docs/alerts.yml"
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url.replace("postgresql://", "postgresql+psycopg://"))
-    made.upgrade()
-    yield made
-    made.dispose()
 
 
 def watched(database: Database, folder: Path) -> Metrics:

@@ -1,20 +1,9 @@
 """Totals: added to by many at once, read as Prometheus wants them."""
 
 import threading
-from collections.abc import Iterator
-
-import pytest
 
 from app import totals
 from app.db import Database
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
-    made.upgrade()
-    yield made
-    made.dispose()
 
 
 def test_what_is_added_at_once_is_all_counted(database: Database) -> None:

@@ -49,7 +49,6 @@ def context(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Worke
         data_dir=tmp_path, database_url=database_url, broker_url=broker_url, lease_s=5, heartbeat_s=0.1, sweep_s=0.1
     )
     made = WorkerContext.from_settings(settings)
-    made.db.upgrade()
     yield made
     made.stopping.set()
     made.queue.close()

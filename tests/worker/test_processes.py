@@ -30,7 +30,6 @@ def deployment(new_database_url: Callable[[str], str], redis_url: str, tmp_path:
         client.flushdb()
     url = new_database_url("postgresql")
     made = WorkerContext.from_settings(Settings(data_dir=tmp_path, database_url=url, broker_url=broker_url))
-    made.db.upgrade()
     yield made
     made.queue.close()
     made.db.dispose()

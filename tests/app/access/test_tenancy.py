@@ -58,7 +58,6 @@ def rows_of(studio: str) -> list[Base]:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, new_database_url: Callable[[str], str]) -> Iterator[Database]:
     database = Database(new_database_url(request.param))
-    database.upgrade()
     for studio in (OURS, THEIRS):
         with database.session() as session:
             for row in rows_of(studio):
