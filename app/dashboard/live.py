@@ -3,7 +3,9 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from threading import Lock
 
+from cachetools import TTLCache, cached
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy import func, select
@@ -50,7 +52,7 @@ async def _stream(request: Request, database: Database, render: Render, draining
             asked = now
             if not await auth.is_still_good(request):
                 return
-        news = await run_in_threadpool(_news, database)
+        news = await run_in_threadpool(_news, request.app.state.db)
         if news != seen or now - made > AT_LATEST_S:
             seen, made = news, now
             html = await run_in_threadpool(_rendered, database, render)
@@ -65,6 +67,8 @@ async def _stream(request: Request, database: Database, render: Render, draining
             return
 
 
+# One look serves all streams of a process. It sees no rows, only that there are new ones.
+@cached(TTLCache(maxsize=8, ttl=LOOK_EVERY_S / 2), key=lambda database: database.url, lock=Lock())
 def _news(database: Database) -> tuple[int | datetime | None, ...] | None:
     """What is different after nearly anything has happened; None where the database does not answer now."""
     columns = (
