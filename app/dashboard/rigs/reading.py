@@ -17,8 +17,9 @@ from app.dashboard.rigs.standing import (
     STANDING,
     TROUBLES,
     Active,
+    fenced,
     newest,
-    ordering,
+    ordered,
     shown,
     standings,
 )
@@ -107,7 +108,7 @@ class Found:
 def overview(session: Session) -> Overview:
     """Count all rigs."""
     grouped = (RigRow.studio, STANDING.label("standing"), DRIFTING.label("drifting"), NO_CHECKPOINT.label("bare"))
-    inner = standings(*grouped).subquery()
+    inner = fenced(standings(*grouped))
     query = select(*inner.c, func.count().label("rigs")).group_by(*inner.c)
     counts: Counter[Show] = Counter(dict.fromkeys(Show, 0))
     studios: Counter[str] = Counter()
@@ -135,9 +136,8 @@ def find(session: Session, asked: Asked, known: Overview) -> Found:
     if asked.words or asked.studio:
         total = session.scalar(standings(func.count()).where(*conditions)) or 0
     page = min(asked.page, max(1, -(-total // PAGE)))
-    ordered = standings(RigRow.id, STANDING).where(*conditions)
-    ordered = ordered.order_by(*ordering(asked.sort, descending=asked.descending)).limit(PAGE).offset((page - 1) * PAGE)
-    found = {rig_id: Show(standing) for rig_id, standing in session.execute(ordered)}
+    query = ordered(conditions, asked.sort, descending=asked.descending).limit(PAGE).offset((page - 1) * PAGE)
+    found = {row[0]: Show(row[1]) for row in session.execute(query)}
     return Found(_lines(session, found), total, page)
 
 

@@ -4,10 +4,10 @@ Whatever is rare is found from its own side and once for all rigs: jobs that wai
 costs one pass over the rigs, their active checkpoints and how they are served, and none over large documents.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, not_, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Subquery, and_, case, exists, not_, null, or_, select
 from sqlalchemy.orm import aliased
 
 from app.adaptations.states import State
@@ -88,9 +88,9 @@ def standings(*columns: Any) -> Select[Any]:
     )
 
 
-_URGENCY = (*_TROUBLE, Show.ADAPTING, Show.NEVER_ASKED, Show.WELL, Show.ARCHIVED)
+_URGENCY = {show.value: rank for rank, show in enumerate((*_TROUBLE, Show.ADAPTING, Show.NEVER_ASKED, Show.WELL))}
 _ORDERS: Mapping[Sort, SQLColumnExpression[Any]] = {
-    Sort.ATTENTION: case({show.value: rank for rank, show in enumerate(_URGENCY)}, value=STANDING),
+    Sort.ATTENTION: null(),  # by the standing, once that is known
     Sort.NAME: RigRow.search_text,
     Sort.STUDIO: RigRow.studio,
     Sort.JDR: Active.jdr_after,
@@ -103,8 +103,18 @@ _ORDERS: Mapping[Sort, SQLColumnExpression[Any]] = {
 }
 
 
-def ordering(sort: Sort, *, descending: bool) -> list[SQLColumnExpression[Any]]:
-    """The order, with what is unknown last; where rigs are alike, those used lately first."""
-    by = _ORDERS[sort]
+def ordered(conditions: Iterable[ColumnElement[bool]], sort: Sort, *, descending: bool) -> Select[str, str]:
+    """Ids and standings in order, what is unknown last; where rigs are alike, those used lately come first."""
+    used, name = RigServingRow.last_request_at.label("used"), RigRow.search_text.label("name")
+    found = fenced(
+        standings(RigRow.id, STANDING.label("standing"), _ORDERS[sort].label("by"), used, name).where(*conditions)
+    )
+    by = case(_URGENCY, value=found.c.standing) if sort is Sort.ATTENTION else found.c.by
     first = by.desc() if descending else by.asc()
-    return [first.nulls_last(), RigServingRow.last_request_at.desc().nulls_last(), RigRow.search_text, RigRow.id]
+    query = select(found.c.id, found.c.standing)
+    return query.order_by(first.nulls_last(), found.c.used.desc().nulls_last(), found.c.name, found.c.id)
+
+
+def fenced(query: Select[Any]) -> Subquery:
+    """The query as a table whose columns are computed once: OFFSET keeps planners from copying expressions outward."""
+    return query.offset(0).subquery()
