@@ -10,7 +10,7 @@ from app.dashboard.rig.labels import LabelCounts
 
 SHOWN = 6
 _ALIKE = 3  # of one kind
-_RECOMMENDED_FRAMES = 50
+_RECOMMENDED_FRAMES, _FEW_FRAMES = 50, 25
 _FEW_VISIBLE = 12  # frames in which a camera sees a joint: with fewer, what it looks like there is hardly told
 _OFTEN_HIDDEN = 0.25
 _FEW_OF_OTHERS = 0.5
@@ -77,7 +77,7 @@ def _frames(covered: Covered, figures: Figures | None) -> Iterator[Advice]:
         yield Advice(
             f"Label {_RECOMMENDED_FRAMES - frames} frames more, of other poses and places",
             f"{frames} are labelled, about {_RECOMMENDED_FRAMES} are recommended",
-            0.95 * (1 - frames / _RECOMMENDED_FRAMES) + 0.05,
+            1.0 - 0.9 * frames / _RECOMMENDED_FRAMES if frames >= _FEW_FRAMES else 0.98,
         )
     unclear = [rival for rival in figures.rivals if rival.verdict == "unclear"] if figures else []
     if figures and unclear:

@@ -39,6 +39,10 @@ MEASURES = (
         "epipolar", "Epipolar error", "How far labels of the source lie from the epipolar lines of the target's, in "
         "heatmap pixels, with the cameras that are used.", "error",
     ),
+    Measure(
+        "sent", "Epipolar error as sent", "The same with the cameras as they were sent, before they were repaired.",
+        "error",
+    ),
 )  # fmt: skip
 
 
@@ -102,6 +106,7 @@ def _reader(
         "found": lambda pair: pair.found.delta,
         "weight": lambda pair: pair.gain,
         "epipolar": lambda pair: pair.epipolar_px.after,
+        "sent": lambda pair: pair.epipolar_px.before,
     }
     return lambda _r, _c, target, source: read[key](pairs[target, source]) if (target, source) in pairs else None
 
