@@ -4,12 +4,14 @@ from fastapi import APIRouter, Depends
 
 from app import auth
 from app.dashboard import sign_in, static_files
+from app.dashboard.adaptation.routes import router as adaptation
 from app.dashboard.frames.pages import router as frame_pages
 from app.dashboard.frames.routes import router as frames
+from app.dashboard.operations.routes import router as operations
 from app.dashboard.rig.routes import router as rig
 from app.dashboard.rigs.routes import router as rigs
 
-PAGES = (rigs, rig, frame_pages, frames)
+PAGES = (rigs, rig, frame_pages, frames, adaptation, operations)
 
 
 def _behind_the_door() -> APIRouter:
