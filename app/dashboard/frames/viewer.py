@@ -91,11 +91,11 @@ class Viewer:
     def _look(self, subject: Subject, backbone: GetBackbone) -> Looked:
         opened, rig, serving = self.open(subject.footage), subject.footage.rig, self._serving
         opened.check(subject.index)
+        following = serving.engines.get(rig, subject.fusion) if subject.look == "person" else None
+        if following is not None:
+            check_look(opened.file, following)
         with opened.reading() as file, serving.admission.memory.hold(self._footprint(opened, subject)):
             if isinstance(file, ImageFile):
-                following = serving.engines.get(rig, subject.fusion) if subject.look == "person" else None
-                if following is not None:
-                    check_look(file, following)
                 with serving.batcher.turn():
                     return look_at_images(
                         file, rig, subject.index,

@@ -72,6 +72,7 @@ function show(frame) {
   const { cameras, joints, joints2d } = frame.document;
   if (tiles.length !== cameras.length) {
     tiles = cameras.map((_, index) => new Tile(index, { point: meanPlace, choose: (joint) => joint !== null && choose(joint) }));
+    byId("tiles").classList.toggle("is-even", [2, 4].includes(cameras.length));
     byId("tiles").replaceChildren(...tiles.map(({ element }) => element));
     options(byId("joint"), [["all", "all joints"], ...joints.map((name) => [name, name.replaceAll("_", " ")])], state.joint ?? "all");
     options(byId("source"), cameras.map(({ id }) => [id, id]), state.source ?? cameras[0].id);
@@ -104,8 +105,8 @@ async function draw() {
     }
     if (frame !== state.shown || overlay !== state.overlay) return; // meanwhile something else is shown
   }
-  const { values, most } = layerOf(frame, { layer: overlay, joint: chosenJoint(), source, added });
-  tiles.forEach((tile, view) => tile.cover(values[view], most, opacity));
+  const { values, scale } = layerOf(frame, { layer: overlay, joint: chosenJoint(), source, added });
+  tiles.forEach((tile, view) => tile.cover(values[view], scale, opacity));
 }
 
 /** The pointer is at a place of a tile, or nowhere: lines of that place, or of the joint under it, in all others. */

@@ -52,16 +52,16 @@ export class Frames {
   }
 }
 
-/** Heatmaps as the service packs them: maxima as floats, then every heatmap in 256 steps of its own maximum. */
+/** Heatmaps as the service packs them: the strongest of each as floats, then all in steps of its own. */
 export class Heat {
   constructor(buffer, first, count, all) {
     this.peaks = new Float32Array(buffer, 4 * first, count);
-    this.bytes = new Uint8Array(buffer, 4 * all + first * PIXELS, count * PIXELS);
+    this.bytes = new Int8Array(buffer, 4 * all + first * PIXELS, count * PIXELS);
   }
 
   /** Add or raise `target` [4096] by the heatmap `index`: `pool` joins what is there and the value. */
   into(target, index, pool) {
-    const scale = this.peaks[index] / 255, start = index * PIXELS;
+    const scale = this.peaks[index] / 127, start = index * PIXELS;
     for (let pixel = 0; pixel < PIXELS; pixel += 1) target[pixel] = pool(target[pixel], this.bytes[start + pixel] * scale);
   }
 }

@@ -6,11 +6,13 @@ const PIXELS = SIZE * SIZE;
 const raise = Math.max;
 const add = (sum, value) => sum + value;
 const take = (rest, value) => rest - value;
+const FAINT = { one: 0.06, all: 0.3 }; // share of the strongest that is not shown, so that the picture stays itself
+const SOLID = 0.55;
 // From nothing to the strongest: each colour lighter than the one before, so that it reads without colours too.
 const RAMP = [[40, 0, 90], [130, 20, 130], [220, 60, 80], [255, 150, 40], [255, 240, 160]];
 
 /**
- * One value a pixel for every view [V][4096], and the largest that is shown in full: `layer` is before, after,
+ * One value a pixel for every view [V][4096], and the scale that they are painted by: `layer` is before, after,
  * difference or warped, `joint` a number or null for all, `added` (Heat) what the view `source` adds to each target.
  */
 export function layerOf({ document, heat }, { layer, joint, source, added }) {
@@ -35,7 +37,7 @@ export function layerOf({ document, heat }, { layer, joint, source, added }) {
     }
     return pixels;
   });
-  return { values, most: strongest(values, layer) };
+  return { values, scale: { most: strongest(values, layer), faint: joint === null ? FAINT.all : FAINT.one } };
 }
 
 function strongest(values, layer) {
@@ -44,13 +46,14 @@ function strongest(values, layer) {
   return most;
 }
 
-/** Paint values [4096] into a canvas of 64 × 64, which the page stretches over the tile. */
-export function paint(canvas, values, most) {
+/** Paint values [4096] into a canvas of 64 × 64, which the page stretches over the tile; the strongest is `most`. */
+export function paint(canvas, values, { most, faint }) {
   const context = canvas.getContext("2d"), image = context.createImageData(SIZE, SIZE);
   values.forEach((value, pixel) => {
-    const share = Math.min(1, Math.abs(value) / most);
+    const share = Math.min(1, Math.abs(value) / most), shown = (share - faint) / (SOLID - faint);
+    if (shown <= 0) return;
     const [red, green, blue] = value < 0 ? [90, 160, 255] : colour(share);
-    image.data.set([red, green, blue, 255 * Math.min(1, share ** 0.7 * 1.15)], 4 * pixel);
+    image.data.set([red, green, blue, 255 * Math.min(1, shown)], 4 * pixel);
   });
   context.putImageData(image, 0, 0);
 }

@@ -24,6 +24,7 @@ export class Panel {
     this.words.textContent = told.words;
     this.figures.replaceChildren(...FIGURES.flatMap(([name, words]) => figureRow(words, told.figures[name], name, told.figures.labelled)));
     this.table.replaceChildren(...told.joints.map((_, joint) => this.row(told, joint)));
+    this.table.parentElement.classList.toggle("is-unlabelled", !told.joints2d.labels);
     this.choose(chosen);
     this.inSpace(told);
   }

@@ -74,10 +74,10 @@ export class Tile {
   }
 
   /** A heatmap's values [4096], or null for none. */
-  cover(values, most, opacity) {
+  cover(values, scale, opacity) {
     this.heat.hidden = !values;
     this.heat.style.opacity = String(opacity);
-    if (values) paint(this.heat, values, most);
+    if (values) paint(this.heat, values, scale);
   }
 
   /** The skeletons of `kinds`, all joints or mostly `joint`. */
@@ -102,7 +102,7 @@ export class Tile {
     const group = svg("g");
     (shown && this.joints.labels ? this.joints.labels : []).forEach((point, each) => {
       const seen = point?.[2] === 1 ? " hidden-joint" : "";
-      if (point) group.append(ring(point, 0.85, `label-dot${seen}${joint === null || each === joint ? "" : " faint"}`));
+      if (point) group.append(ring(point, 0.75, `label-dot${seen}${joint === null || each === joint ? "" : " faint"}`));
     });
     return group;
   }
