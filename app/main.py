@@ -19,6 +19,7 @@ from app.access.usage import Usage
 from app.adaptations.routes import router as adaptations
 from app.artifact_stores import open_artifacts
 from app.bundles.routes import router as bundles
+from app.calibrations.routes import router as calibrations
 from app.captures.routes import router as captures
 from app.checkpoints.routes import router as checkpoints
 from app.dashboard import routers as dashboard_routers
@@ -119,7 +120,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 
 def _add_routes(app: FastAPI) -> None:
-    for router in (rigs, captures, uploads, adaptations, checkpoints, bundles, poses, live, workers, access):
+    api = (rigs, calibrations, captures, uploads, adaptations, checkpoints, bundles, poses, live, workers, access)
+    for router in api:
         app.include_router(
             router,
             prefix="/v1",

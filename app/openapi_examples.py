@@ -61,6 +61,24 @@ SCHEMAS: dict[str, Any] = {
         "cameras": [{**camera, "view": _VIEW} for camera in _CAMERAS], **_SPACE, "capture_retention_days": None,
         "checkpoints_kept": None, "request_frames_kept": 0, "created_at": _BEGAN, "archived_at": None,
     },
+    "CalibrationOut": {
+        "format": "rigfuse", "document": {"units": "mm", "cameras": _CAMERAS}, "refused": True,
+        "findings": [
+            {
+                "severity": "error", "code": "units", "cameras": [], "at": "units",
+                "sentence": "Read in mm, the cameras stand apart by up to 5.66 mm: is the unit right?",
+                "change": {"label": "Read the calibration in m", "edits": [{"path": "/units", "value": "m"}]},
+            }
+        ],
+        "cameras": [
+            {
+                "index": 0, "id": "cam01", "centre": [0.0, -4.0, 1.2],
+                "axes": [[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]],
+                "frustum": [[-0.69, 1.0, 0.39], [0.69, 1.0, 0.39], [0.69, 1.0, -0.39], [-0.69, 1.0, -0.39]],
+            }
+        ],
+        "place": [0.0, 0.0, 1.2], "pairs": [{"cameras": [0, 1], "overlap": 0.91}],
+    },
     "CaptureOut": {
         "id": _CAPTURE, "rig": _RIG, "kind": "images", "frames": 50, "labelled_joints": 3270,
         "coverage": {"cameras": {"cam01": 0.98, "cam02": 0.95}}, "warnings": [], "digest": _DIGEST,

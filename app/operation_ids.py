@@ -8,6 +8,7 @@ _VERBS = {"GET": "get", "PATCH": "update", "PUT": "replace", "DELETE": "delete",
 _NAMED = {
     "POST /v1/rigs": "register_rig",
     "DELETE /v1/rigs/{rig_id}": "archive_rig",
+    "POST /v1/calibrations/inspect": "inspect_calibration",
     "POST /v1/rigs/{rig_id}/captures": "upload_capture",
     "POST /v1/rigs/{rig_id}/adaptations": "start_adaptation",
     "GET /v1/adaptations/{adaptation_id}/events": "follow_adaptation",

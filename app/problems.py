@@ -200,10 +200,10 @@ def _field_problem(entry: Mapping[str, Any]) -> FieldProblem:
     if kind == "json_invalid":
         reason = entry.get("ctx", {}).get("error", "it ends too early")
         return FieldProblem(at=f"body[{entry['loc'][-1]}]", code=kind, detail=f"The body is not JSON: {reason}.")
-    return FieldProblem(at=_place(entry["loc"]), code=kind, detail=_sentence(kind, str(entry["msg"])))
+    return FieldProblem(at=place_of(entry["loc"]), code=kind, detail=_sentence(kind, str(entry["msg"])))
 
 
-def _place(location: Sequence[int | str]) -> str | None:
+def place_of(location: Sequence[int | str]) -> str | None:
     """``("body", "cameras", 1, "K", 0, 2)`` → ``cameras[1].K[0][2]``."""
     source, *rest = location
     place = "" if source == "body" else str(source)

@@ -1,5 +1,6 @@
 """Rigs: register, look at, describe, archive."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from app.client.calls import Calls
 from app.rigs.schemas import RigOut
 
 if TYPE_CHECKING:
+    from app.calibrations.schemas import CalibrationOut
     from app.poses.rig_serving import RigServing
     from app.request_frames.schemas import RequestFrame
 
@@ -18,6 +20,14 @@ class Rigs(Calls):
     def register_rig(self, rig: Mapping[str, Any]) -> RigOut:
         """Register a rig from the contract's document."""
         return self._ask(RigOut, "POST", "/v1/rigs", json=dict(rig))
+
+    def inspect_calibration(self, calibration: Mapping[str, Any] | str | bytes) -> "CalibrationOut":
+        """What looks wrong with a calibration, in any format that the service reads; nothing is stored."""
+        from app.calibrations.schemas import CalibrationOut  # noqa: PLC0415 - it comes with the science
+
+        text = json.dumps(dict(calibration)) if isinstance(calibration, Mapping) else calibration
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        return self._ask(CalibrationOut, "POST", "/v1/calibrations/inspect", content=text, headers=headers)
 
     def rig(self, rig_id: str) -> RigOut:
         """A rig with each camera's view, its status and its active checkpoint."""

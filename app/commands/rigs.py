@@ -13,26 +13,48 @@ from app.commands.shared import (
     RigId,
     Url,
     connected,
-    read_json,
     short,
     show,
     show_list,
 )
+
+Calibration = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A calibration, see docs/client.md.")]
 
 commands = typer.Typer(no_args_is_help=True, help="Register rigs and look at them.")
 
 
 @commands.command("add")
 def add(
-    rig: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON file as in POST /v1/rigs.")],
+    rig: Calibration,
+    *,
+    name: Annotated[str | None, typer.Option(help="Its name; by default the file's, or what the file says.")] = None,
+    joints: Annotated[str | None, typer.Option(help="The skeleton; by default coco17, or what the file says.")] = None,
+    units: Annotated[str | None, typer.Option(help="m, cm or mm, where the file does not say.")] = None,
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
-    """Register a rig and print its id."""
+    """Register a rig, of JSON as in POST /v1/rigs or a calibration of another tool, and print its id."""
+    from app.commands.calibrations import rig_document  # noqa: PLC0415 - see shared
+
+    document = rig_document(rig, name=name, joints=joints, units=units)
     with connected(url, api_key) as client:
-        added = client.register_rig(read_json(rig))
+        added = client.register_rig(document)
     show(added, added.id, as_json=as_json)
+
+
+@commands.command("check")
+def check(
+    rig: Calibration,
+    units: Annotated[str | None, typer.Option(help="m, cm or mm, where the file does not say.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what looks wrong with a calibration, with no service; ends with 1 where it would be refused."""
+    from app.commands.calibrations import examined, lines  # noqa: PLC0415 - see shared
+
+    answer = examined(rig, units)
+    show(answer, "\n".join(lines(answer)), as_json=as_json)
+    raise typer.Exit(1 if answer.refused else 0)
 
 
 @commands.command("list")

@@ -1,0 +1,54 @@
+"""Calibrations of Pose2Sim, Anipose, FreeMoCap and Caliscope: TOML with one table a camera.
+
+All write OpenCV's conventions: ``size`` (width, height), ``matrix``, ``distortions``, ``rotation`` (a rotation vector,
+or a matrix) and ``translation`` from the world to the camera, ``fisheye``. None names a unit: Pose2Sim writes metres,
+the others whatever their board was measured in, mostly millimetres.
+"""
+
+import tomllib
+from typing import Any
+
+from app.calibrations.cameras import Document, entry, name_of
+from models.errors import InvalidInput
+
+_CAMERA = {"matrix", "translation", "rotation"}
+
+
+def reads(text: str) -> bool:
+    """Whether it is TOML with tables of cameras."""
+    return "matrix" in text and "[" in text and not text.lstrip().startswith(("{", "<", "%"))
+
+
+def read(text: str) -> Document:
+    """The document; raises InvalidInput with the line at fault."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"The calibration is not TOML that can be read: {error}.", at="body") from error
+    tables = {**content, **_nested(content)}
+    cameras = [
+        _camera(name, table)
+        for name, table in tables.items()
+        if isinstance(table, dict) and "matrix" in table and table.get("ignore") is not True
+    ]
+    if not cameras:
+        raise InvalidInput("The TOML has no table with a matrix, as [cam_0] of Pose2Sim or Anipose.", at="body")
+    return {"units": "m", "cameras": cameras}
+
+
+def _nested(content: dict[str, Any]) -> dict[str, Any]:
+    """The tables of ``[cameras.0]``, as newer files of Caliscope write them."""
+    inner = content.get("cameras")
+    return {f"cam_{name}": table for name, table in inner.items()} if isinstance(inner, dict) else {}
+
+
+def _camera(name: str, table: dict[str, Any]) -> Document:
+    return entry(
+        name_of(table, name),
+        table.get("size"),
+        table.get("matrix"),
+        table.get("distortions"),
+        R=table.get("rotation"),
+        t=table.get("translation"),
+        model="fisheye" if table.get("fisheye") is True else "opencv",
+    )
