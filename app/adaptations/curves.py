@@ -32,15 +32,16 @@ def write(session: Session, adaptation_id: str, attempt: int, curves: Sequence[C
 def read(session: Session, adaptation_id: str) -> tuple[Curve, ...]:
     """The curves of the last attempt that told any, by phase, in the order in which they were told."""
     query = (
-        select(AdaptationEventRow.data)
-        .where(AdaptationEventRow.adaptation_id == adaptation_id, AdaptationEventRow.kind == KIND)
+        select(AdaptationEventRow.kind, AdaptationEventRow.data)
+        .where(AdaptationEventRow.adaptation_id == adaptation_id, AdaptationEventRow.kind.in_([KIND, State.RUNNING]))
         .order_by(AdaptationEventRow.id)
     )
-    told = session.scalars(query).all()
-    last = max((data["attempt"] for data in told), default=0)
     phases: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    for data in told:
-        if data["attempt"] == last:
+    begins = False
+    for kind, data in session.execute(query):
+        begins = begins or kind == State.RUNNING  # the number tells no attempts apart: one given back does not count
+        if kind == KIND:
+            phases, begins = {} if begins else phases, False
             curves = phases.setdefault(data["phase"], {})
             for name in data.keys() - _ABOUT:
                 curves.setdefault(name, []).extend((step, value) for step, value in data[name])

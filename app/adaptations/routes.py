@@ -124,7 +124,13 @@ def follow_adaptation(
     request: Request,
     last_event_id: Annotated[str | None, Header(description="go on after this event")] = None,
 ) -> Response:
-    """Follow an adaptation as server-sent events; the stream ends when the adaptation has."""
+    """Follow an adaptation as server-sent events; the stream ends when the adaptation has.
+
+    Each is named by what it tells: a state (`queued`, `running`, `succeeded`, `failed`, `cancelled`), `progress`, or
+    `curve`: new points of the learning curves, `{"attempt", "phase", "loss": [[step, value], …], "held_back": …}`, each
+    list only where it has new points, and all anew after each `running`. More kinds may come; ignore what you do not
+    know.
+    """
     with database.read_session() as session:
         service.find(session, adaptation_id)
     after = int(last_event_id) if last_event_id and last_event_id.isdecimal() and len(last_event_id) < 19 else 0

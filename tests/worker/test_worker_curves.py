@@ -9,7 +9,7 @@ from job_rows import events_of, get_job
 
 from app.adaptations import curves
 from app.adaptations.curves import Curve
-from app.adaptations.states import State
+from app.adaptations.states import State, record
 from models.checkpoint import Checkpoint
 from models.curves import Observe, Point
 from worker.adapt import run_adaptation
@@ -50,8 +50,10 @@ def test_curves_are_written_with_the_reports_and_what_is_left_at_the_end(
 
 def test_the_curves_read_are_those_of_the_last_attempt_that_told_any(context: WorkerContext, job: str) -> None:
     with context.db.session() as session:
-        for attempt, loss in enumerate((0.9, 0.1), 1):
-            curves.write(session, job, attempt, [Curve("finetune", {"loss": [(1, loss)]})])
+        for loss in (0.9, 0.1):  # both the first one: what a worker gives back does not count
+            record(session, job, State.RUNNING, {"attempt": 1})
+            curves.write(session, job, 1, [Curve("finetune", {"loss": [(1, loss)]})])
+        record(session, job, State.RUNNING, {"attempt": 2})
         assert curves.read(session, job) == (Curve("finetune", {"loss": [(1, 0.1)]}),)
         assert curves.read(session, "ada_none") == ()
 
