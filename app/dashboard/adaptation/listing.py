@@ -47,7 +47,7 @@ class Listed:
         """What there is to say of it in a line."""
         if self.job.state == State.FAILED:
             return str((self.job.error or {}).get("detail") or "")
-        return self.reason
+        return self.reason.removeprefix("Promoted: ").removeprefix("Not promoted: ")
 
 
 @dataclass(frozen=True)

@@ -36,14 +36,13 @@ class Begun:
 
 def begun(session: Session, job: AdaptationRow) -> list[Begun]:
     """The stages that the last attempt told of, in the order in which they began."""
-    stage = AdaptationEventRow.data["stage"].as_string()
+    event = AdaptationEventRow
+    began = select(func.max(event.id)).where(event.adaptation_id == job.id, event.kind == State.RUNNING)
+    since = session.scalar(began) or 0  # an attempt's number may come again, where a worker gave it back
+    stage = event.data["stage"].as_string()
     query = (
-        select(stage, func.min(AdaptationEventRow.created_at), func.max(AdaptationEventRow.created_at))
-        .where(
-            AdaptationEventRow.adaptation_id == job.id,
-            AdaptationEventRow.kind == "progress",
-            AdaptationEventRow.data["attempt"].as_integer() == job.attempt,
-        )
+        select(stage, func.min(event.created_at), func.max(event.created_at))
+        .where(event.adaptation_id == job.id, event.kind == "progress", event.id > since)
         .group_by(stage)
     )
     found = [Begun(*row) for row in session.execute(query).all() if row[0]]
@@ -95,7 +94,7 @@ def _seconds(job: AdaptationRow, told: Sequence[Begun]) -> dict[str, float]:
     if job.state == State.QUEUED and not job.attempt:
         seconds["queued"] = (utc_now() - job.created_at).total_seconds()
     elif job.started_at is not None:
-        seconds["queued"] = (job.started_at - job.created_at).total_seconds()
+        seconds["queued"] = max(0.0, (job.started_at - job.created_at).total_seconds())
     spent: Mapping[str, Any] = job.stage_seconds or {}
     if job.state == State.RUNNING or not spent:
         ends = [*(one.first for one in told[1:]), utc_now() if job.state == State.RUNNING else None]
