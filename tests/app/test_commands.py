@@ -1,12 +1,9 @@
 """The commands that use a service, against a real one: what they print for a person and for a script, how they end."""
 
-import io
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,30 +13,14 @@ import pytest
 from pydantic import SecretStr
 from running import Service, serving
 from stored import checkpoint_of, store
+from terminal import Done, rigfuse
 
-from app.cli import main
 from app.client import ApiError
 from app.doors import one_sentence
 from app.settings import Settings
 from models.worlds import World
 
 KEY = "a-key-for-the-commands"
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended and what it printed."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-
-class Printed(io.StringIO):
-    """What the command prints, but not what the service logs from its threads."""
-
-    def write(self, text: str) -> int:
-        return super().write(text) if threading.current_thread() is threading.main_thread() else len(text)
 
 
 @dataclass(frozen=True)
@@ -50,15 +31,7 @@ class Shell:
 
     def run(self, *arguments: str, **environment: str) -> Done:
         given = {"RIGFUSE_URL": str(self.service.client.base_url), "RIGFUSE_API_KEY": KEY, **environment}
-        out, err = Printed(), Printed()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.setattr(sys, "argv", ["rigfuse", *arguments])
-            patch.setattr(sys, "stdin", io.StringIO("n\n"))
-            for name, value in given.items():
-                patch.setenv(name, value)
-            with pytest.raises(SystemExit) as ended:
-                main()
-        return Done(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+        return rigfuse(*arguments, **given)
 
     def says(self, *arguments: str) -> str:
         done = self.run(*arguments)
