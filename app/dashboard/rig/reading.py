@@ -17,7 +17,7 @@ from app.dashboard.rig.labels import LabelCounts, count_labels
 from app.dashboard.rig.matrix import Matrix, matrix
 from app.dashboard.rig.next_step import LastJob, NextStep, Situation, next_step
 from app.errors import Conflict
-from app.poses.rig_serving import RigServing, read_serving
+from app.poses.rig_serving import Drift, RigServing, read_serving
 from app.rigs.repository import get_rig
 from app.tables import ActivationRow, AdaptationRow, CaptureRow, CheckpointRow, RigRow
 from models.skeletons import SKELETONS
@@ -78,6 +78,11 @@ class RigView:
     def states(self) -> dict[str, list[str]]:
         """What the 3D view marks of each camera."""
         return {line.id: [line.state, line.note] for line in self.cameras if line.state}
+
+    @property
+    def drift(self) -> Drift | None:
+        """Whether what serves now drifts; what served before says nothing of it."""
+        return self.serving.drift if self.serving.checkpoint == self.rig.active_checkpoint_id else None
 
     @property
     def active(self) -> CheckpointEntry | None:

@@ -4,7 +4,7 @@ export const NO_WEBGL = "This browser shows no 3D (WebGL 2 is missing or turned 
 export const LOST = "The browser took the 3D view away, for want of graphics memory. It comes back by itself, or when the page is loaded again.";
 const HINT = "3D view. Drag turns it, the wheel or two fingers zoom, the right button or Shift and the arrow keys move it; "
   + "arrow keys turn, plus and minus zoom, 0 shows everything.";
-const BUTTONS = [["in", "+", "Zoom in"], ["out", "−", "Zoom out"], ["all", "Fit", "Show everything"], ["above", "Top", "From above"]];
+const BUTTONS = [["in", "+", "Zoom in"], ["out", "−", "Zoom out"], ["all", "Fit", "Fit everything"], ["above", "Top", "Top view"]];
 
 function child(parent, tag, className, text = "") {
   const element = document.createElement(tag);
@@ -34,6 +34,9 @@ export function frameOf(element) {
   const labels = child(stage, "div", "scene-labels");
   for (const hidden of [canvas, labels]) hidden.setAttribute("aria-hidden", "true");
   canvas.title = HINT;
+  const hint = child(element, "p", "only-read", HINT);
+  hint.id = `${element.id || "scene"}-hint`;
+  element.setAttribute("aria-describedby", hint.id);
   const message = child(stage, "p", "scene-message");
   message.setAttribute("role", "status");
   const bar = child(element, "div", "scene-bar");
@@ -48,6 +51,6 @@ export function frameOf(element) {
       button.setAttribute("aria-label", title);
       button.addEventListener("click", acts[name]);
     }),
-    remove: () => { stage.remove(); bar.remove(); },
+    remove: () => [stage, hint, bar].forEach((part) => part.remove()),
   };
 }

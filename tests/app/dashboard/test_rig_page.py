@@ -14,6 +14,7 @@ from stored import checkpoint_of, store
 
 from app.settings import Settings
 from app.tables import CaptureRow, CheckpointRow, RigRow, utc_now
+from models.checkpoint import Checkpoint
 from models.worlds import World
 
 NAME = "<b>Stage</b> & <script>alert('x')</script>"
@@ -31,12 +32,16 @@ def rig(service: Service, world: World) -> str:
     return service.register(world, NAME)
 
 
+@pytest.fixture(scope="module")
+def weights(world: World) -> tuple[Checkpoint, Checkpoint]:
+    return checkpoint_of(world.rig), checkpoint_of(world.rig, 0.5)
+
+
 @pytest.fixture
-def adapted(service: Service, world: World, rig: str) -> tuple[str, str, str]:
+def adapted(service: Service, world: World, rig: str, weights: tuple[Checkpoint, Checkpoint]) -> tuple[str, str, str]:
     """A rig with a capture and two checkpoints, the first of which serves."""
     assert service.upload(rig, payloads.capture(world)).status_code == 201
-    first = store(service, rig, checkpoint_of(world.rig), activate=False)
-    second = store(service, rig, checkpoint_of(world.rig, 0.5), activate=False)
+    first, second = (store(service, rig, checkpoint, activate=False) for checkpoint in weights)
     assert act(service.client, rig, f"checkpoints/{first}/activate").status_code == 303
     return rig, first, second
 
