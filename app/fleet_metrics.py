@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import totals
 from app.adaptations.parts import PARTS
-from app.adaptations.priority import Priority
+from app.adaptations.queues import depths
 from app.adaptations.states import State
 from app.db import Database
 from app.tables import AdaptationRow, WorkerRow, utc_now
@@ -59,24 +59,11 @@ class FleetCollector(Collector):
 def _jobs(session: Session) -> list[Metric]:
     depth = GaugeMetricFamily("rigfuse_jobs", "Adaptations that have not finished", labels=["state", "priority"])
     age = GaugeMetricFamily("rigfuse_queued_oldest_seconds", "How long the oldest has waited", labels=["priority"])
-    query = (
-        select(
-            AdaptationRow.state,
-            AdaptationRow.priority,
-            func.count().label("jobs"),
-            func.min(AdaptationRow.created_at).label("oldest"),
-        )
-        .where(AdaptationRow.state.in_([State.QUEUED, State.RUNNING]))
-        .group_by(AdaptationRow.state, AdaptationRow.priority)
-    )
-    found = {(row.state, row.priority): row for row in session.execute(query)}
     now = utc_now()
-    for priority in Priority:
-        for state in (State.QUEUED, State.RUNNING):
-            row = found.get((state, priority))
-            depth.add_metric([state, priority], row.jobs if row else 0)
-        waiting = found.get((State.QUEUED, priority))
-        age.add_metric([priority], _seconds(waiting.oldest, now) if waiting else 0.0)
+    for (state, priority), found in depths(session).items():
+        depth.add_metric([state, priority], found.jobs)
+        if state == State.QUEUED:
+            age.add_metric([priority], _seconds(found.oldest, now) if found.oldest else 0.0)
     return [depth, age]
 
 

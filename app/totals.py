@@ -85,6 +85,18 @@ def read_histogram(session: Session, name: str) -> dict[str, Distribution]:
     return {label: Distribution(_cumulated(label, bounds, found), total) for label, total in sorted(sums.items())}
 
 
+def median(distribution: Distribution) -> float:
+    """About the middle value: where the middle count falls between the bounds of its bucket."""
+    bounds = [(float(bound), count) for bound, count in distribution.buckets]
+    half, below, seen = bounds[-1][1] / 2, 0.0, 0.0
+    for bound, count in bounds:
+        if count >= half and count > seen:
+            within = (half - seen) / (count - seen)
+            return below + within * ((bound if bound != float("inf") else 2 * below) - below)
+        below, seen = bound, count
+    return 0.0
+
+
 def _cumulated(label: str, bounds: Iterable[str], found: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
     bounds = list(bounds)
     return tuple(zip(bounds, accumulate(found.get(f"{label}|{bound}", 0.0) for bound in bounds), strict=True))

@@ -35,6 +35,8 @@ _CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("ulimits", configuration.check_files, ""),
     ("memory", configuration.check_memory, ""),
 )
+REMEDIES = {name: remedy for name, _, remedy in _CHECKS}
+"""What to do about each part that is not well."""
 _NEED_DATABASE = {"schema", "writes", "clock", "keys", "stored bytes", "workers", "queue", "leases"}
 _NEED_SCHEMA = {"writes", "keys", "stored bytes", "workers", "queue", "leases"}
 _SIGNS = {Mark.GOOD: "[green]✓[/]", Mark.WARNING: "[yellow]![/]", Mark.BAD: "[red]✗[/]"}

@@ -12,6 +12,7 @@ from app.dashboard.rigs.advice import Advice, advice
 from app.dashboard.rigs.asked import Asked, AskedDep, Show, Sort
 from app.dashboard.rigs.reading import Found, Line, Overview, find, overview
 from app.deps import DatabaseDep, ReadSessionDep
+from app.workers.repository import alive
 
 router = APIRouter(include_in_schema=False)
 
@@ -36,13 +37,17 @@ class View:
     overview: Overview
     found: Found
     rows: list[tuple[Line, Advice]]
+    stranded: int
+    """Adaptations that wait while no worker lives."""
 
     @classmethod
-    def read(cls, session: Session, asked: Asked) -> "View":
+    def read(cls, session: Session, asked: Asked, silence_s: float) -> "View":
         """Read it."""
         known = overview(session)
         found = find(session, asked, known)
-        return cls(asked, known, found, [(line, advice(line)) for line in found.lines])
+        rows = [(line, advice(line)) for line in found.lines]
+        adapting = known.counts[Show.ADAPTING]
+        return cls(asked, known, found, rows, adapting if adapting and not alive(session, silence_s) else 0)
 
     @property
     def troubled(self) -> int:
@@ -50,14 +55,15 @@ class View:
         return sum(1 for _, _, trouble in self.overview.studios if trouble)
 
 
-def _context(session: Session, asked: Asked) -> dict[str, object]:
-    return {"view": View.read(session, asked), "words": WORDS, "Show": Show, "Sort": Sort}
+def _context(page: Page, session: Session, asked: Asked) -> dict[str, object]:
+    silence_s = page.request.app.state.settings.lease_s
+    return {"view": View.read(session, asked, silence_s), "words": WORDS, "Show": Show, "Sort": Sort}
 
 
 @router.get("/")
 def rigs(page: PageDep, session: ReadSessionDep, asked: AskedDep) -> HTMLResponse:
     """The whole page; for htmx the part that another view of it changes."""
-    context = _context(session, asked)
+    context = _context(page, session, asked)
     if page.request.headers.get("hx-target") == "rigs":
         return HTMLResponse(page.part("_rigs_part.html", **context), headers=HEADERS)
     return page.show("rigs.html", **context)
@@ -70,4 +76,4 @@ def live_rigs(request: Request, page: PageDep, database: DatabaseDep, asked: Ask
 
 
 def _part(page: Page, session: Session, asked: Asked) -> str:
-    return page.part("_rigs.html", **_context(session, asked))
+    return page.part("_rigs.html", **_context(page, session, asked))
