@@ -81,14 +81,16 @@ class Scene {
     this.cameras = cameras.map((camera) => new CameraObject(camera, this.scale, depth));
     const { up, guessed } = upOf(this.rig.up, cameras), corners = cornersOf(volume, this.scale);
     const drawn = [...centres, ...this.cameras.flatMap((camera) => camera.corners), ...meetingOf(this.cameras)];
-    const points = [...drawn, ...corners, ...this.joints(skeletons)];
+    const points = [...drawn, ...corners, ...this.joints(skeletons)].filter(isSomewhere);
+    const places = JSON.stringify([units, this.rig.up, cameras.map(({ id, R, t }) => [id, R, t])]);
     this.surround(up, corners, centres, points);
     this.stage.add(...this.cameras, this.people);
     this.setSkeletons(skeletons);
     this.highlight([...this.highlighted]);
     this.words = [`Grid of ${this.spacing} m`, `up is ${upInWords(up)}${guessed ? ", guessed from the cameras" : ""}`];
     this.tell();
-    if (!keepView && points.length) this.view.show(points, centres.length, up);
+    if (!(keepView || (this.view.moved && places === this.places)) && points.length) this.view.show(points, centres.length, up);
+    this.places = places;
     this.resize();
   }
 
@@ -188,6 +190,11 @@ class Scene {
     this.renderer.dispose();
     this.frame.remove();
   }
+}
+
+/** A calibration that is being looked at for what is wrong with it may put things nowhere. */
+function isSomewhere({ x, y, z }) {
+  return [x, y, z].every((value) => Math.abs(value) < 1e9);
 }
 
 /** Take everything out of `group`, and give back what the graphics card holds of it. */

@@ -91,9 +91,9 @@ function transposed(rows) {
 
 /** The image's corners in the world, from the upper left clockwise, and the mark above its top edge. */
 function cornersOf({ K, R, width, height }, centre, depth) {
-  const back = transposed(R);
-  const left = -K[0][2] / K[0][0], right = (width - K[0][2]) / K[0][0];
-  const top = -K[1][2] / K[1][1], bottom = (height - K[1][2]) / K[1][1];
+  const back = transposed(R), [fx, fy] = [K[0][0] || width, K[1][1] || width];
+  const left = -K[0][2] / fx, right = (width - K[0][2]) / fx;
+  const top = -K[1][2] / fy, bottom = (height - K[1][2]) / fy;
   const shrink = Math.min(1, WIDEST / Math.max(right - left, bottom - top));
   const middle = (left + right) / 2, mark = top - 0.25 * (bottom - top);
   const rays = [[left, top], [right, top], [right, bottom], [left, bottom],
