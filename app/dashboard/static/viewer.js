@@ -72,6 +72,7 @@ function show(frame) {
   const { cameras, joints, joints2d } = frame.document;
   if (tiles.length !== cameras.length) {
     tiles = cameras.map((_, index) => new Tile(index, { point: meanPlace, choose: (joint) => joint !== null && choose(joint) }));
+    byId("tiles").classList.toggle("is-many", cameras.length > 6);
     byId("tiles").classList.toggle("is-even", [2, 4].includes(cameras.length));
     byId("tiles").replaceChildren(...tiles.map(({ element }) => element));
     options(byId("joint"), [["all", "all joints"], ...joints.map((name) => [name, name.replaceAll("_", " ")])], state.joint ?? "all");
@@ -209,7 +210,9 @@ function listen() {
 }
 
 const made = wanted.checkpoints.map(({ id, made: when, method }) => [id, `${method}, ${when}`]);
-options(byId("checkpoint"), [["active", "the active one"], ["none", "none: no fusion"], ...made], state.checkpoint);
+const choices = [["active", "the active one"], ["none", "none: no fusion"], ["epipolar", "none: epipolar lines"], ...made];
+if (!choices.some(([id]) => id === state.checkpoint)) choices.push([state.checkpoint, state.checkpoint]);
+options(byId("checkpoint"), choices, state.checkpoint);
 byId("overlay").value = state.overlay;
 if (byId("view")) byId("view").value = state.view;
 else state.view = "rig";

@@ -22,6 +22,8 @@ export class Panel {
   show(frame, chosen) {
     const told = frame.document;
     this.words.textContent = told.words;
+    const fusion = { none: "Not fused", epipolar: "Fused along the calibrated epipolar lines" }[told.checkpoint];
+    document.getElementById("fused-with").textContent = fusion ?? `Fused with ${told.checkpoint}`;
     this.figures.replaceChildren(...FIGURES.flatMap(([name, words]) => figureRow(words, told.figures[name], name, told.figures.labelled)));
     this.table.replaceChildren(...told.joints.map((_, joint) => this.row(told, joint)));
     this.table.parentElement.classList.toggle("is-unlabelled", !told.joints2d.labels);
@@ -58,7 +60,7 @@ export class Panel {
     const { before, after } = told.reprojection_px;
     const changes = told.changes.filter(({ number }) => number === joint);
     row.append(head, change(before[joint], after[joint], 1), change(told.views_used.before[joint], told.views_used.after[joint], 0),
-      change(offLabels(told, "before", joint), offLabels(told, "after", joint), 1), cell(changes.map(changed).join(", ") || "–"));
+      change(offLabels(told, "before", joint), offLabels(told, "after", joint), 1), cell(inWords(changes) || "–"));
     return row;
   }
 }
@@ -67,8 +69,13 @@ function named(told, joint) {
   return told.joints[joint].replaceAll("_", " ");
 }
 
-function changed({ kind, camera }) {
-  return { gained: `found in ${camera}`, lost: `lost in ${camera}`, moved: `moved in ${camera}` }[kind];
+/** Such as "found in cam02, cam03; lost in cam04". */
+function inWords(changes) {
+  const told = Object.entries({ gained: "found", lost: "lost", moved: "moved" }).map(([kind, word]) => {
+    const cameras = changes.filter((one) => one.kind === kind).map(({ camera }) => camera);
+    return cameras.length ? `${word} in ${cameras.join(", ")}` : "";
+  });
+  return told.filter(Boolean).join("; ");
 }
 
 /** How far a joint is from its labels, on average over the cameras that have one, in raw image pixels. */
