@@ -27,7 +27,7 @@ _NO_SURROUNDINGS = "The proxy (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY) or the certif
 
 @dataclass(frozen=True)
 class Event:
-    """One server-sent event of an adaptation; ``kind`` is a state, ``progress`` or ``cancel_requested``."""
+    """One server-sent event of an adaptation; ``kind`` is a state, ``progress``, ``curve`` or another."""
 
     id: int
     kind: str

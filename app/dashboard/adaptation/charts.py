@@ -123,7 +123,9 @@ class _Axis:
 
     @classmethod
     def over(cls, low: float, high: float, start: float, stop: float, *, whole: bool = False) -> "_Axis":
-        spread = high - low or abs(high) or 1.0
+        if low == high and not whole:
+            low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
+        spread = high - low or 1.0
         rough = spread / _TICKS
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(times * power for times in (1, 2, 5, 10) if times * power >= rough * 0.999)

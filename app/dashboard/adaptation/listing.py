@@ -76,12 +76,12 @@ def read(session: Session, asked: Asked, page: PageRequest) -> Listing:
         statement = statement.where(AdaptationRow.state == asked.state)
     jobs, next_cursor = fetch_page(session, statement, page, table=AdaptationRow)
     wanted = {job.rig_id for job in jobs} | {asked.rig}
-    names = dict(session.execute(select(RigRow.id, RigRow.name).where(RigRow.id.in_(wanted))).tuples().all())
+    names = dict(session.execute(select(RigRow.id, RigRow.name).where(RigRow.id.in_(wanted))).all())
     found = select(CheckpointRow.adaptation_id, CheckpointRow.promoted, CheckpointRow.reason)
     made = {row[0]: row for row in session.execute(found.where(CheckpointRow.adaptation_id.in_([j.id for j in jobs])))}
     rows = [
         Listed(job, names.get(job.rig_id, job.rig_id), *(made[job.id][1:] if job.id in made else (None, "")))
         for job in jobs
     ]
-    counts = dict(session.execute(counted).tuples().all())
+    counts = dict(session.execute(counted).all())
     return Listing(asked, rows, counts, next_cursor, names.get(asked.rig, asked.rig))
