@@ -19,6 +19,7 @@ _AXE = Path(__file__).parent / "vendor/axe-core/axe.min.js"
 _ARGUMENTS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
 _OWN = ("data", "blob")
 _LEFT = "net::ERR_ABORTED"  # a page was left, or closed its stream
+COUNT_CHANGES = "addEventListener('live:changed', () => { window.changes = (window.changes ?? 0) + 1; })"
 _BYTES = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
     .filter((entry) => !entry.name.includes("/vendor/three/"))
     .reduce((sum, entry) => sum + entry.transferSize, 0)"""

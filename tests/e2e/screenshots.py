@@ -15,16 +15,14 @@ import stories
 import studio
 from browser import Browsing, sign_in, started
 from embedded_service import RunningService
+from fleet_behind import KEY, with_fleet
 from playwright.sync_api import Page, sync_playwright
 
 from app.client import RigFuseClient
-from app.db import Database
-from app.settings import Settings
-from benchmarks._fleet import Story, seed
+from benchmarks._fleet import Story
 
 WIDTHS = (1440, 1024, 768)
 SCHEMES = ("light", "dark")
-KEY = "the-key-of-the-settings"
 _TOLD = {
     Story.DRIFTING: "rig-drifting", Story.FAILED: "rig-failed", Story.NOT_PROMOTED: "rig-not-promoted",
     Story.LABELLED: "rig-labelled", Story.BARE: "rig-bare", Story.WELL: "rig-well",
@@ -63,13 +61,8 @@ def _empty(scratch: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 @contextmanager
 def _full(scratch: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    settings = Settings(data_dir=scratch / "data", environment="embedded")
-    database = Database(settings.database_url)
-    database.upgrade()
-    fleet = seed(database, 400, detailed=True)
-    pages = {name: f"/rigs/{fleet[story][0]}" for story, name in _TOLD.items()}
-    service = RunningService(settings.data_dir, RIGFUSE_API_KEYS=KEY, RIGFUSE_REQUEST_FRAME_INTERVAL_S="0.1").up()
-    with service.client(KEY) as client:
+    with with_fleet(scratch, 400, detailed=True) as (service, fleet), service.client(KEY) as client:
+        pages = {name: f"/rigs/{fleet[story][0]}" for story, name in _TOLD.items()}
         told = stories.tell(client, scratch, "Stage 7", cameras=4, frames=40, steps=20)
         pages |= stories.ANYWHERE | told.pages | _adaptations(client, fleet)
         large = client.register_rig(studio.ring_rig(np.random.default_rng(0), 31, "Hall of 31")).id
@@ -77,7 +70,6 @@ def _full(scratch: Path) -> Iterator[tuple[str, dict[str, str]]]:
         next(event for event in client.events(running) if event.kind == "progress")
         yield service.url, pages | {"rig-31": f"/rigs/{large}", "adaptation-running": f"/adaptations/{running}"}
         client.cancel(running)
-    service.down()
 
 
 def _adaptations(client: RigFuseClient, fleet: dict[Story, list[str]]) -> dict[str, str]:

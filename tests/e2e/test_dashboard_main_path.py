@@ -1,0 +1,124 @@
+"""The main job as a technician does it with the dashboard, in a real browser, with 5,000 rigs behind."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from browser import Browsing, sign_in
+from embedded_service import RunningService, wait_until
+from fleet_behind import KEY, with_fleet
+from playwright.sync_api import Locator, Page, expect
+from shoots import Shoot, shoot
+
+RIGS = 5000
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service with a fleet behind it."""
+    with with_fleet(tmp_path_factory.mktemp("busy"), RIGS) as (service, _):
+        yield service
+
+
+def unchanged(page: Page) -> None:
+    """Mark a page, so that a reload of it would show."""
+    page.evaluate("window.opened_once = true")
+
+
+def is_unchanged(page: Page) -> bool:
+    """Whether it was not loaded anew since."""
+    return bool(page.evaluate("window.opened_once === true"))
+
+
+def is_drawn(canvas: Locator) -> bool:
+    """Whether there is something on it."""
+    picture = cv2.imdecode(np.frombuffer(canvas.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    return picture is not None and float((picture != np.median(picture)).mean()) > 0.01
+
+
+def row_of(wall: Page, name: str) -> Locator:
+    """The rig's line in the list."""
+    return wall.get_by_role("row").filter(has=wall.get_by_role("link", name=name, exact=True))
+
+
+def test_a_rig_is_adapted_watched_looked_at_rolled_back_and_activated(
+    busy: RunningService, browsing: Browsing, tmp_path: Path
+) -> None:
+    wall = sign_in(browsing.open(busy.url), KEY)
+    expect(wall.get_by_role("main")).to_contain_text(re.compile(r"4,\d\d\d of 4,\d\d\d rigs"))
+    wall.get_by_role("searchbox").fill("Zebra loft")
+    expect(wall.get_by_role("heading", name="No rig is like that")).to_be_visible()
+    unchanged(wall)
+
+    with busy.client(KEY) as client:
+        made = shoot(client, tmp_path, cameras=4, frames=40)
+        client.update_rig(made.rig_id, name="Zebra loft")
+    expect(row_of(wall, "Zebra loft")).to_contain_text("40 frames wait")
+
+    page = wall.context.new_page()
+    page.goto(f"/rigs/{made.rig_id}")
+    page.get_by_role("button", name="Start the adaptation").click()
+    watch_it_end(page)
+    expect(row_of(wall, "Zebra loft")).to_contain_text("Never asked")
+    look_at_the_rig(page)
+    look_at_a_frame(page)
+    roll_back_and_activate(page, wall, made)
+    assert is_unchanged(wall)
+
+
+def watch_it_end(page: Page) -> None:
+    """The page of an adaptation tells how far it is, then how it ended."""
+    expect(page).to_have_url(re.compile("/adaptations/ada_"))
+    unchanged(page)
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("Promoted|serves"))).to_be_visible(timeout=90_000)
+    expect(page.get_by_role("main")).to_contain_text("No-Fusion")
+    assert is_unchanged(page)
+
+
+def look_at_the_rig(page: Page) -> None:
+    """Its cameras in space, its pairs, its figures."""
+    page.get_by_role("main").get_by_role("link", name="Zebra loft").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Zebra loft")
+    wait_until(lambda: is_drawn(page.locator("#rig-view canvas")), 30)
+    expect(page.locator("table.matrix td:not(.self)")).to_have_count(12)
+    page.locator("table.matrix td:not(.self)").first.hover()
+    expect(page.locator("#pairs-told")).to_contain_text("cam01 told by cam02")
+
+
+def look_at_a_frame(page: Page) -> None:
+    """Step through the frames of the capture, and see where a place in one view lies in the others."""
+    page.get_by_role("link", name="Frames", exact=True).click()
+    expect(page.locator("#place")).to_have_text("1 of 40")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#place")).to_have_text("2 of 40")
+    tiles = page.locator("#tiles > *")
+    expect(tiles).to_have_count(4)
+    expect(page.locator("#tiles .epipolar")).to_have_count(0)
+    tiles.first.hover()
+    expect(page.locator("#tiles .epipolar")).to_have_count(3)
+    wait_until(lambda: is_drawn(page.locator("#scene canvas")), 30)
+    page.go_back()
+
+
+def roll_back_and_activate(page: Page, wall: Page, made: Shoot) -> None:
+    """Both are asked twice, and everybody sees them at once."""
+    unchanged(page)
+    page.get_by_role("button", name="Roll back …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Leave it as it is").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Roll back …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    expect(page.get_by_role("button", name="Activate …")).to_be_visible()
+    expect(row_of(wall, "Zebra loft")).to_contain_text("No checkpoint")
+    page.get_by_role("button", name="Activate …").click()
+    page.get_by_role("dialog").get_by_label("Why").fill("It was good after all")
+    page.get_by_role("dialog").get_by_role("button", name="Activate").click()
+    expect(page.get_by_role("button", name="Roll back …")).to_be_visible()
+    expect(row_of(wall, "Zebra loft")).to_contain_text("Never asked")
+    page.get_by_text("What the rig was served with").click()
+    expect(page.get_by_role("cell", name="It was good after all")).to_be_visible()
+    assert is_unchanged(page)
