@@ -1,0 +1,1 @@
+"""The guided page: from a calibration to the first adaptation."""
