@@ -29,8 +29,7 @@ def _failed(line: Line) -> Advice:
 
 
 def _drifting(line: Line) -> Advice:
-    told = f"Views disagree more than at its adaptation (×{line.ratio or 0:.1f}): check the cameras, then adapt again"
-    return Advice(told, _rig(line))
+    return Advice(f"Check the cameras: views disagree more than at its adaptation (×{line.ratio or 0:.1f})", _rig(line))
 
 
 def _not_promoted(line: Line) -> Advice:

@@ -171,7 +171,7 @@ def test_a_studio_sees_and_counts_its_own_rigs_only(fleet: Fleet) -> None:
     ("story", "sentence"),
     [
         (Story.FAILED, r"Adaptation failed: (Only 3 frames|The worker was lost|It needs about)"),
-        (Story.DRIFTING, r"Views disagree more than at its adaptation \(×[12]\.\d\): check the cameras"),
+        (Story.DRIFTING, r"Check the cameras: views disagree more than at its adaptation \(×[12]\.\d\)$"),
         (Story.NOT_PROMOTED, r"Not promoted: on held-out frames"),
         (Story.LABELLED, r"Start an adaptation: \d\d frames wait$"),
         (Story.BARE, r"Drop labelled frames$"),
