@@ -84,6 +84,8 @@ class Matrix:
 def matrix(cameras: Sequence[str], pairs: Mapping[tuple[str, str], PairFigures], counts: LabelCounts | None) -> Matrix:
     """The matrix of a rig; ``pairs`` are empty where it has no checkpoint, ``counts`` None where it has no labels."""
     values = {measure.key: _grid(cameras, _reader(measure.key, pairs, counts)) for measure in MEASURES}
+    if values["sent"] == values["epipolar"]:  # nothing was repaired
+        values["sent"] = []
     told = tuple(measure for measure in MEASURES if any(value is not None for value in _flat(values[measure.key])))
     numbers = {camera: index for index, camera in enumerate(cameras)}
     return Matrix(

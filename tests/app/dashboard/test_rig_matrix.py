@@ -1,5 +1,7 @@
 """The matrix of pairs: which numbers stand where, in which colour, and what is left out."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from app.dashboard.rig.figures import Change, PairFigures
@@ -54,6 +56,11 @@ def test_the_first_measure_that_there_is_something_of_is_shown_unless_another_is
     shown = [grid.shown(wanted) for wanted in ("", "epipolar", "found", "<script>")]
     assert [measure and measure.key for measure in shown] == ["weight", "epipolar", "weight", "weight"]
     assert matrix(IDS, {}, None).shown("") is None
+
+
+def test_cameras_that_were_not_repaired_have_one_epipolar_error() -> None:
+    as_sent = replace(pair("a", "b", 1.0), epipolar_px=Change(0.5, 0.5))
+    assert [measure.key for measure in matrix(IDS, {("a", "b"): as_sent}, None).measures] == ["weight", "epipolar"]
 
 
 def test_a_pair_that_is_no_longer_listened_to_says_why_and_one_of_unknown_cameras_is_passed_over() -> None:
