@@ -13,6 +13,9 @@ from models.rig import Rig
 from models.worlds import World
 
 
+pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database has a part in this
+
+
 def _bomb(entries: dict[str, bytes]) -> list[tuple[str, bytes]]:
     return [*entries.items(), ("000000/cam09.jpg", bytes(40 << 20))]
 

@@ -14,6 +14,9 @@ from running import Service
 from models.worlds import World
 
 
+pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database has a part in this
+
+
 def _labels(change: Callable[[dict[str, Any]], None]) -> Callable[[World], Sent]:
     def make(world: World) -> Sent:
         document = copy.deepcopy(payloads.labels_document(world))

@@ -17,6 +17,9 @@ from models.runtime import Engine
 from models.worlds import World
 
 
+pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database has a part in this
+
+
 def ask(service: Service, rig: str, data: bytes, part: str = "heatmaps", **query: str) -> httpx.Response:
     return service.client.post(f"/v1/rigs/{rig}/poses", params=query, files=payloads.files(**{part: data}))
 
