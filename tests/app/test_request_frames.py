@@ -1,6 +1,7 @@
 """Kept frames of pose requests over HTTP: what is kept, what never is, and how it goes."""
 
 import io
+import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from keyholders import holder, make_key
 from running import Service, serving
 from sqlalchemy import select, update
+from websockets.sync.client import connect
 
 from app.artifacts import Artifacts
 from app.backup import back_up
@@ -122,6 +124,18 @@ def test_images_are_kept_byte_for_byte(service: Service, world: World) -> None:
         found = {entry: zipped.read(entry) for entry in zipped.namelist()}
     assert found == {entry: data for entry, data in entries.items() if entry.startswith("one/")}
     service.client.delete(f"/v1/rigs/{name}/request-frames")
+
+
+def test_frames_of_a_live_stream_are_kept_by_their_number(service: Service, world: World) -> None:
+    rig = service.register(world)
+    allow(service, rig, 5)
+    one = payloads.heatmaps(world, heatmaps=world.heatmaps[0], frames=None)
+    with connect(f"ws://127.0.0.1:{service.client.base_url.port}/v1/rigs/{rig}/live") as socket:
+        for sequence in range(2):
+            socket.send(one)
+            assert json.loads(socket.recv(10))["sequence"] == sequence
+    assert [frame["frame"] for frame in kept(service, rig, 2)] == ["1", "0"]
+    service.client.delete(f"/v1/rigs/{rig}/request-frames")
 
 
 def test_what_is_allowed_no_longer_is_deleted(service: Service, world: World) -> None:

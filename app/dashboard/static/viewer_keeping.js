@@ -34,6 +34,7 @@ export function askHowMany() {
       method: "PATCH", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ request_frames_kept: kept }),
     });
     if (answer.ok) {
+      document.getElementById("kept").textContent = kept ? `the newest ${kept} are kept` : "none are kept";
       notice(kept ? `The newest ${kept} frames are kept.` : "No frames are kept.");
       form.closest("dialog").close();
     } else {
