@@ -10,14 +10,15 @@ export function showCoverage(element, capture) {
     + `${poses} distinct poses, ${usable} frames seen by two cameras or more.`;
   const most = Math.max(1, ...Object.values(cameras).map(({ labelled }) => labelled));
   const rows = Object.entries(cameras).map(([id, told]) => row(id, told, most));
-  const head = made("tr", "", ...["Camera", "Labels", "", "Hidden", "Of its view", "", ""].map((text) => {
-    const cell = made("th", "", text);
+  const head = made("tr", "", ...["Camera", "Labels", "", "Hidden", "Of its view", "", ""].map((text, index) => {
+    const cell = made(text ? "th" : "td", [1, 3, 4].includes(index) ? "num" : "", text);
+    if (!text) return cell;
     cell.scope = "col";
     return cell;
   }));
   const table = made("table", "data coverage", made("caption", "", summary), made("thead", "", head), made("tbody", "", ...rows));
   const told = capture.warnings.length
-    ? made("ul", "findings", ...capture.warnings.map((sentence) => made("li", "warn", made("span", "badge warn", "thin"), made("span", "", sentence))))
+    ? made("ul", "findings", ...capture.warnings.map(thin))
     : made("p", "", made("span", "badge good", "enough"), " Every camera is covered.");
   element.replaceChildren(made("h3", "", "What the labels cover"), made("div", "scroll", table), told);
 }
@@ -30,6 +31,10 @@ function row(id, told, most) {
     made("td", "num", String(told.hidden)),
     made("td", "num", `${Math.round(100 * told.view_covered)} %`), made("td", "", bar(told.view_covered, "of the view is covered")),
     made("td", "muted", wordsFor(told)));
+}
+
+function thin(sentence) {
+  return made("li", "warn", made("span", "badge warn", "thin"), made("span", "", sentence));
 }
 
 function wordsFor({ labelled, inside_view: inside, view_covered: covered }) {

@@ -58,5 +58,7 @@ export function showOverlap(element, { pairs, cameras }) {
   const some = pairs.filter(({ overlap }) => overlap > 0).length;
   const least = pairs.reduce((low, pair) => (pair.overlap < low.overlap ? pair : low));
   const [a, b] = least.cameras.map((index) => names.get(index));
-  element.textContent = `${some} of ${pairs.length} pairs of cameras see something together; least ${a} and ${b}, ${Math.round(100 * least.overlap)} % of what they could.`;
+  const share = Math.round(100 * least.overlap);
+  const weakest = share === 100 ? "all that they could" : `${a} and ${b} least: ${share} % of what they could`;
+  element.textContent = `${some} of ${pairs.length} pairs of cameras see something together, ${weakest}.`;
 }
