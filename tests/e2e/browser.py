@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from embedded_service import wait_until
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, Response, expect
 
 PATIENCE_MS = 30_000
@@ -19,7 +20,7 @@ _AXE = Path(__file__).parent / "vendor/axe-core/axe.min.js"
 _ARGUMENTS = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a GPU
 _OWN = ("data", "blob")
 _LEFT = "net::ERR_ABORTED"  # a page was left, or closed its stream
-COUNT_CHANGES = "addEventListener('live:changed', () => { window.changes = (window.changes ?? 0) + 1; })"
+_COUNT_CHANGES = "addEventListener('live:changed', () => { window.changes = (window.changes ?? 0) + 1; })"
 _BYTES = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
     .filter((entry) => !entry.name.includes("/vendor/three/"))
     .reduce((sum, entry) => sum + entry.transferSize, 0)"""
@@ -45,6 +46,7 @@ class Browsing:
         context.on("request", lambda request: self._look_where_to(request, urlsplit(url).netloc))
         context.on("requestfailed", self._look_why)
         context.on("response", self._look_at_status)
+        context.add_init_script(_COUNT_CHANGES)
         self._contexts.append(context)
         return context.new_page()
 
@@ -91,6 +93,17 @@ def sign_in(page: Page, key: str, to: str = "/") -> Page:
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(re.compile(f"{re.escape(to)}$"))
     return page
+
+
+def changes(page: Page) -> int:
+    """How often the page was put right since it was opened."""
+    return int(page.evaluate("window.changes ?? 0"))
+
+
+def wait_until_live(page: Page) -> None:
+    """Wait until the page's stream has brought its first version, where it has a stream."""
+    if page.locator("[data-live]").count():
+        wait_until(lambda: changes(page) > 0, PATIENCE_MS / 1000)
 
 
 def serious(page: Page) -> list[str]:

@@ -1,5 +1,6 @@
 """The main job as a technician does it with the dashboard, in a real browser, with 5,000 rigs behind."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,13 +8,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import studio
 from browser import Browsing, sign_in
 from embedded_service import RunningService, wait_until
 from fleet_behind import KEY, with_fleet
 from playwright.sync_api import Locator, Page, expect
-from shoots import Shoot, shoot
 
 RIGS = 5000
+RNG = np.random.default_rng(0)
+NAME = "Zebra loft"
+MILLIMETRES = 1000.0
+VOLUME = {"min 0": "-1200", "min 1": "-1200", "min 2": "0", "max 0": "1200", "max 1": "1200", "max 2": "2000"}
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +54,64 @@ def test_a_rig_is_adapted_watched_looked_at_rolled_back_and_activated(
 ) -> None:
     wall = sign_in(browsing.open(busy.url), KEY)
     expect(wall.get_by_role("main")).to_contain_text(re.compile(r"4,\d\d\d of 4,\d\d\d rigs"))
-    wall.get_by_role("searchbox").fill("Zebra loft")
+    wall.get_by_role("searchbox").fill(NAME)
     expect(wall.get_by_role("heading", name="No rig is like that")).to_be_visible()
     unchanged(wall)
 
-    with busy.client(KEY) as client:
-        made = shoot(client, tmp_path, cameras=4, frames=40)
-        client.update_rig(made.rig_id, name="Zebra loft")
-    expect(row_of(wall, "Zebra loft")).to_contain_text("40 frames wait")
-
     page = wall.context.new_page()
-    page.goto(f"/rigs/{made.rig_id}")
+    page.goto("/")
+    rig = register(page)
+    expect(row_of(wall, NAME)).to_contain_text("Drop labelled frames")
+    upload(page, busy, rig, tmp_path)
+    expect(row_of(wall, NAME)).to_contain_text("40 frames wait")
     page.get_by_role("button", name="Start the adaptation").click()
     watch_it_end(page)
-    expect(row_of(wall, "Zebra loft")).to_contain_text("Never asked")
+    expect(row_of(wall, NAME)).to_contain_text("Never asked")
     look_at_the_rig(page)
     look_at_a_frame(page)
-    roll_back_and_activate(page, wall, made)
+    roll_back_and_activate(page, wall)
     assert is_unchanged(wall)
+
+
+def register(page: Page) -> str:
+    """Paste a calibration whose unit is wrong, mend it, and register it; the rig's id."""
+    page.get_by_role("link", name="New rig").click()
+    unchanged(page)
+    page.get_by_text("Paste or edit its text").click()
+    page.get_by_label("The calibration as text").fill(json.dumps(scaled(studio.ring_rig(RNG, 4, NAME), MILLIMETRES)))
+    page.get_by_role("button", name="Look at this text").click()
+    findings = page.locator("#findings")
+    expect(findings).to_contain_text("is the unit right?")
+    expect(page.get_by_role("button", name="Register the rig")).to_be_disabled()
+    findings.get_by_role("button", name="Read the calibration in mm").click()
+    expect(findings).not_to_contain_text("is the unit right?")
+    wait_until(lambda: is_drawn(page.locator("#new-scene canvas")), 30)
+    for corner, value in VOLUME.items():
+        page.locator(f"[data-volume='{corner}']").fill(value)
+    page.get_by_role("button", name="Register the rig").click()
+    expect(page).to_have_url(re.compile("/rigs/rig_.*/capture"))
+    return page.url.split("/")[-2]
+
+
+def upload(page: Page, service: RunningService, rig: str, folder: Path) -> None:
+    """Drop labels and heatmaps, and read what they cover."""
+    with service.client(KEY) as client:
+        document = client.rig(rig).model_dump(mode="json")
+    assert (document["units"], document["volume"]["max"]) == ("mm", [1200, 1200, 2000])
+    footage = studio.film(RNG, scaled(document, 1 / MILLIMETRES), 40)
+    files = [footage.write_labels(folder / "labels.json"), footage.write_heatmaps(folder / "heatmaps.npz")]
+    page.locator("#frames-files").set_input_files(files)
+    expect(page.locator("#files")).to_contain_text("40 labelled frames")
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator("#coverage")).to_contain_text("40 distinct poses")
+    expect(page.get_by_role("heading", name="Adaptation")).to_be_focused()
+    assert is_unchanged(page)
+
+
+def scaled(rig: studio.Document, factor: float) -> studio.Document:
+    """The same cameras in another unit, and no volume."""
+    cameras = [{**camera, "t": [factor * value for value in camera["t"]]} for camera in rig["cameras"]]
+    return {key: value for key, value in rig.items() if key != "volume"} | {"cameras": cameras}
 
 
 def watch_it_end(page: Page) -> None:
@@ -81,8 +126,8 @@ def watch_it_end(page: Page) -> None:
 
 def look_at_the_rig(page: Page) -> None:
     """Its cameras in space, its pairs, its figures."""
-    page.get_by_role("main").get_by_role("link", name="Zebra loft").first.click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Zebra loft")
+    page.get_by_role("main").get_by_role("link", name=NAME).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
     wait_until(lambda: is_drawn(page.locator("#rig-view canvas")), 30)
     expect(page.locator("table.matrix td:not(.self)")).to_have_count(12)
     page.locator("table.matrix td:not(.self)").first.hover()
@@ -104,7 +149,7 @@ def look_at_a_frame(page: Page) -> None:
     page.go_back()
 
 
-def roll_back_and_activate(page: Page, wall: Page, made: Shoot) -> None:
+def roll_back_and_activate(page: Page, wall: Page) -> None:
     """Both are asked twice, and everybody sees them at once."""
     unchanged(page)
     page.get_by_role("button", name="Roll back …").click()
@@ -113,12 +158,12 @@ def roll_back_and_activate(page: Page, wall: Page, made: Shoot) -> None:
     page.get_by_role("button", name="Roll back …").click()
     page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("button", name="Activate …")).to_be_visible()
-    expect(row_of(wall, "Zebra loft")).to_contain_text("No checkpoint")
+    expect(row_of(wall, NAME)).to_contain_text("No checkpoint")
     page.get_by_role("button", name="Activate …").click()
     page.get_by_role("dialog").get_by_label("Why").fill("It was good after all")
     page.get_by_role("dialog").get_by_role("button", name="Activate").click()
     expect(page.get_by_role("button", name="Roll back …")).to_be_visible()
-    expect(row_of(wall, "Zebra loft")).to_contain_text("Never asked")
+    expect(row_of(wall, NAME)).to_contain_text("Never asked")
     page.get_by_text("What the rig was served with").click()
     expect(page.get_by_role("cell", name="It was good after all")).to_be_visible()
     assert is_unchanged(page)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browser import COUNT_CHANGES, Browsing, serious, sign_in
+from browser import Browsing, serious, sign_in, wait_until_live
 from embedded_service import RunningService
 from playwright.sync_api import expect
 from stories import ANYWHERE, MARKUP, Story, tell
@@ -125,12 +125,10 @@ def test_names_with_markup_show_as_text_on_every_page(
     guarded: RunningService, marked: Story, browsing: Browsing, make_key: MakeKey
 ) -> None:
     page = sign_in(browsing.open(guarded.url), make_key("read", "write", "admin").key)
-    page.add_init_script(COUNT_CHANGES)
     for path in (ANYWHERE | marked.pages).values():
         page.goto(path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
-        if page.locator("[data-live]").count():
-            page.wait_for_function("window.changes > 0")
+        wait_until_live(page)
         assert page.locator("img[src='x']").count() == 0, path
         assert MARKUP in page.locator("body").inner_text(), path  # at least the name of the key
         assert page.title() != "struck", path
@@ -180,9 +178,8 @@ def test_a_revoked_key_ends_the_stream_and_asks_who_is_there(
     browsing.tolerate(REFUSED)
     made = make_key("read")
     page = browsing.open(guarded.url)
-    page.add_init_script(COUNT_CHANGES)
     sign_in(page, made.key)
-    page.wait_for_function("window.changes > 0")
+    wait_until_live(page)
     with guarded.client(ROOT_KEY) as client:
         client.revoke_key(made.id)
     expect(page).to_have_url(SIGN_IN)

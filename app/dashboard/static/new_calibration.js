@@ -54,6 +54,7 @@ class Calibration {
   /** Looks at a document again, after something in it was changed. */
   change(document) {
     clearTimeout(this.waiting);
+    this.turn = (this.turn ?? 0) + 1; // an answer about what it was before is late
     this.waiting = setTimeout(
       () => this.inspect(() => sendJson("/v1/calibrations/inspect", document)), PATIENCE_MS,
     );
@@ -120,7 +121,7 @@ class Calibration {
     const refused = this.element("rig-refused");
     tell(refused, "");
     try {
-      const rig = await sendJson("/v1/rigs", this.form.document(this.answer.document));
+      const rig = await sendJson("/v1/rigs", this.form.document());
       this.isRegistered = true;
       this.element("calibration-drop").hidden = true;
       this.element("rig-form").hidden = true;

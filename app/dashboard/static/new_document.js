@@ -64,6 +64,7 @@ export class RigForm {
   change(members) {
     const next = { ...this.current, ...members };
     for (const [name, value] of Object.entries(members)) if (value === null) delete next[name];
+    this.current = next; // what is changed next, or sent before this was looked at, has it
     this.changed(next);
   }
 
@@ -79,11 +80,11 @@ export class RigForm {
   }
 
   /** What is sent to register. */
-  document(document) {
+  document() {
     const tags = this.field("tags").value.split(",").map((tag) => tag.trim()).filter(Boolean);
     const studio = this.field("studio")?.value.trim();
     return {
-      ...document, name: this.field("name").value.trim(), joints: this.field("joints").value,
+      ...this.current, name: this.field("name").value.trim(), joints: this.field("joints").value,
       ...(tags.length ? { tags } : {}), ...(studio ? { studio } : {}),
     };
   }
