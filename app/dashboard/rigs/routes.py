@@ -65,7 +65,8 @@ def rigs(page: PageDep, session: ReadSessionDep, asked: AskedDep) -> HTMLRespons
     """The whole page; for htmx the part that another view of it changes."""
     context = _context(page, session, asked)
     if page.request.headers.get("hx-target") == "rigs":
-        return HTMLResponse(page.part("_rigs_part.html", **context), headers=HEADERS)
+        shown = {"HX-Push-Url": f"/{asked.query}"}  # without what a form sends and nobody asked for
+        return HTMLResponse(page.part("_rigs_part.html", **context), headers=HEADERS | shown)
     return page.show("rigs.html", **context)
 
 

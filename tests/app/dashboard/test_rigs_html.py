@@ -76,8 +76,10 @@ def test_a_rig_is_found_by_its_new_name(service: Service, world: World) -> None:
 
 def test_htmx_gets_the_part_and_whoever_goes_back_gets_the_page(service: Service, world: World) -> None:
     rig = service.register(world, "apart")
-    part = service.client.get("/", params={"q": rig}, headers={"HX-Request": "true", "HX-Target": "rigs"}).text
-    assert part.startswith(f'<div id="rigs" data-live="/live/rigs?q={rig}">')
+    sent = {"q": rig, "show": "all", "studio": "", "order": "up"}
+    part = service.client.get("/", params=sent, headers={"HX-Request": "true", "HX-Target": "rigs"})
+    assert part.text.startswith(f'<div id="rigs" data-live="/live/rigs?q={rig}">')
+    assert part.headers["HX-Push-Url"] == f"/?q={rig}"
     restored = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
     assert service.client.get("/", params={"q": rig}, headers=restored).text.startswith("<!doctype html>")
 
