@@ -84,7 +84,7 @@ def _chart(curve: Curve, until: int, kept_step: int | None) -> Chart | None:
     up = _Axis.over(min(values), max(values), HEIGHT - BOTTOM, TOP)
     title, note = _PHASES.get(curve.phase, (curve.phase.capitalize(), "Lower is better."))
     by_step = {step: {name: dict(told).get(step) for name, told in named.items()} for step in sorted(set(steps))}
-    kept = kept_step is not None and min(steps) <= kept_step <= max(steps)
+    kept = kept_step is not None and curve.phase == "finetune" and min(steps) <= kept_step <= max(steps)
     return Chart(
         phase=curve.phase,
         title=title,

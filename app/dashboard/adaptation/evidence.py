@@ -1,7 +1,7 @@
 """What an adaptation measured, as the page shows it: what it is held against, and how sure that is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.dashboard.adaptation.told import Figure, figure, mapping, number, rows, text
@@ -141,22 +141,32 @@ def _drawn(one: Figure, reach: float) -> Gain:
 
 
 def _system(name: str, words: str, row: Mapping[str, Any]) -> System:
-    return System(words, name == "fused", [figure(row, score, f"{score}_interval", times) for score, times in _SCORES])
+    scores = [figure(row, score, f"{score}_interval", times) for score, times in _SCORES]
+    return System(
+        words, name == "fused", [_possible(score, times) for score, (_, times) in zip(scores, _SCORES, strict=True)]
+    )
+
+
+def _possible(score: Figure, most: float) -> Figure:
+    """A score whose interval ends where scores do: a share between nothing and all, an error at zero."""
+    if score.low is None or score.high is None:
+        return score
+    return replace(score, low=max(0.0, score.low), high=min(score.high, most) if most > 1 else score.high)
 
 
 def _calibration(row: Mapping[str, Any]) -> Calibration | None:
     if not row:
         return None
-    if row.get("extrinsics") == "labels":
-        told = "The cameras' positions come from the labels alone."
-    elif row.get("repaired") is True:
-        told = "The labels repaired the cameras; what is moved far deserves a look at its mount."
-    else:
-        told = "The cameras are used as sent: repairing them by the labels was not better, or was not asked for."
     repairs = [
         Repair(text(camera.get("camera")), number(camera.get("turned_degrees")), number(camera.get("moved_mm")))
         for camera in rows(row.get("cameras"))
-        if row.get("repaired") is True
     ]
+    moved = any(repair.turned_degrees or repair.moved_mm for repair in repairs)
+    if row.get("extrinsics") == "labels":
+        told = "The cameras' positions come from the labels alone."
+    elif moved:
+        told = "The labels repaired the cameras; what is moved far deserves a look at its mount."
+    else:
+        told = "The cameras are used as sent: repairing them by the labels was not better, or not asked for."
     sent, used = number(row.get("label_reprojection_px_sent")), number(row.get("label_reprojection_px"))
-    return Calibration(told, sent, used, repairs)
+    return Calibration(told, sent, used, repairs if moved else ())

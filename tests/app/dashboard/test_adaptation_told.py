@@ -59,6 +59,22 @@ def test_a_bar_to_the_right_is_better_and_zero_is_in_the_middle() -> None:
     assert (reprojection.bar, reprojection.tone) == ((3.0, 41.0), "bad")
 
 
+def test_scores_end_where_scores_do_and_cameras_are_repaired_only_where_one_moved() -> None:
+    fused = {"jdr": 0.97, "jdr_interval": [0.9, 1.04], "mpjpe_mm": 9.0, "mpjpe_mm_interval": [-2.0, 20.0]}
+    still = {"repaired": True, "cameras": [{"camera": "a", "turned_degrees": 0.0, "moved_mm": 0.0}]}
+    told = evidence.read({"fused": fused, "calibration": still})
+    assert told is not None
+    assert (told.systems[0].scores[0].low, told.systems[0].scores[0].high) == (90.0, 100.0)
+    assert (told.systems[0].scores[3].low, told.systems[0].scores[3].high) == (0.0, 20.0)
+    assert told.calibration is not None
+    assert "used as sent" in told.calibration.told
+    still["cameras"] = [{"camera": "a", "turned_degrees": 0.4, "moved_mm": 7.0}]
+    told = evidence.read({"calibration": still})
+    assert told is not None
+    assert told.calibration is not None
+    assert [repair.moved_mm for repair in told.calibration.cameras] == [7.0]
+
+
 @given(_ANYTHING)
 @settings(max_examples=60, deadline=None)
 def test_whatever_an_older_version_wrote_is_read(metrics: object) -> None:
