@@ -36,7 +36,8 @@ def frames_of_capture(
         rig, checkpoints = session.get_one(RigRow, row.rig_id), _checkpoints(session, row.rig_id)
     names = viewer.open(footage).file.frames
     frames = [{"key": index, "name": name} for index, name in enumerate(names)]
-    wanted = _wanted(rig, f"/captures/{row.id}/frames", frames, row.kind, checkpoints)
+    wanted = _wanted(rig, f"/captures/{row.id}/frames", frames, checkpoints)
+    wanted |= {"kind": row.kind, "view": "rig"}  # as an adaptation looks at them
     return page.show(_TEMPLATE, rig=rig, capture=row, wanted=wanted)
 
 
@@ -47,13 +48,14 @@ def frames_of_requests(rig_id: Id, page: PageDep, database: DatabaseDep) -> HTML
         rig = get_rig(session, rig_id)
         rows, _ = list_frames(session, rig_id, MAX_PAGE, None)
         checkpoints = _checkpoints(session, rig_id)
-    kind = "images" if any(row.kind == "images" for row in rows) else "heatmaps"
-    wanted = _wanted(rig, f"/rigs/{rig.id}/requests", [_request(row) for row in rows], kind, checkpoints)
+    kind = "heatmaps" if rows and all(row.kind == "heatmaps" for row in rows) else "images"
+    wanted = _wanted(rig, f"/rigs/{rig.id}/requests", [_request(row) for row in rows], checkpoints)
+    wanted |= {"kind": kind, "view": "auto"}  # as they were served
     return page.show(_TEMPLATE, rig=rig, capture=None, wanted=wanted)
 
 
 def _wanted(
-    rig: RigRow, base: str, frames: Sequence[dict[str, Any]], kind: str, checkpoints: Sequence[dict[str, Any]]
+    rig: RigRow, base: str, frames: Sequence[dict[str, Any]], checkpoints: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """What the page's script has to know."""
     document = rig.document
@@ -61,7 +63,6 @@ def _wanted(
         "base": base,
         "rig": rig.id,
         "frames": frames,
-        "kind": kind,
         "checkpoints": checkpoints,
         "space": {"units": document.get("units", "m"), "up": document.get("up"), "volume": document.get("volume")},
     }

@@ -18,7 +18,8 @@ from app.tables import CaptureRow, RequestFrameRow, RigRow
 from app.wire import Id
 from models.rig import Rig
 
-Look = Literal["rig", "person"]
+Look = Literal["auto", "rig", "person"]
+"""Through which windows: the rig's, such that follow the person, or as the service itself would look."""
 
 
 @dataclass(frozen=True)

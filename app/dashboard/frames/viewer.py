@@ -7,7 +7,7 @@ fusion made of it. A frame that is asked for again, or was asked for ahead, is t
 import gzip
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ class Viewer:
 
     def shown(self, subject: Subject, backbone: GetBackbone) -> Shown:
         """A frame's document and heatmaps."""
+        subject = self._settled(subject)
         key = (*self._key(subject), subject.fusion.name)
         found = self._frames.get(key, lambda: self._show(subject, self.looked(subject, backbone)))
         assert isinstance(found, Shown)  # noqa: S101 -- by its key
@@ -70,7 +71,8 @@ class Viewer:
 
     def looked(self, subject: Subject, backbone: GetBackbone) -> Looked:
         """What the cameras show of a frame; around the person, that depends on what fusion makes of it."""
-        found = self._frames.get(self._key(subject), lambda: self._look(subject, backbone))
+        settled = self._settled(subject)
+        found = self._frames.get(self._key(settled), lambda: self._look(settled, backbone))
         assert isinstance(found, Looked)  # noqa: S101 -- by its key
         return found
 
@@ -83,6 +85,14 @@ class Viewer:
         engine = self._engine(subject, subject.fusion, looked)
         with self._serving.batcher.turn():
             return pack(engine.contributions(looked.heatmaps[None, :, [joint]])[0, :, :, 0])
+
+    def _settled(self, subject: Subject) -> Subject:
+        """The same with a word for how it is looked at, where that is left to the service."""
+        if subject.look != "auto":
+            return subject
+        footage = subject.footage
+        follows = footage.kind == "images" and self._serving.engines.get(footage.rig, subject.fusion).follows
+        return replace(subject, look="person" if follows else "rig")
 
     def _key(self, subject: Subject) -> tuple[Any, ...]:
         footage, follows = subject.footage, subject.fusion.name if subject.look == "person" else ""
@@ -112,7 +122,7 @@ class Viewer:
         ):
             name, labels = opened.file.frames[subject.index], opened.labels_of(subject.index)
             told = tell(name, subject.fusion.name, engines, looked.heatmaps, labels)
-            document = describe(told, pictures=bool(looked.pictures))
+            document = describe(told, pictures=bool(looked.pictures)) | {"view": subject.look}
             text = json.dumps(document, separators=(",", ":"), allow_nan=False)
             return Shown(gzip.compress(text.encode(), 1, mtime=0), pack(looked.heatmaps, told.after.heatmaps[0]))
 

@@ -20,7 +20,7 @@ const state = {
   joint: asked.get("joint"),
   source: asked.get("from"),
   checkpoint: asked.get("checkpoint") ?? "active",
-  view: asked.get("view") ?? "rig",
+  view: asked.get("view") ?? wanted.view,
 };
 let tiles = [];
 let loading = null;
@@ -166,9 +166,10 @@ function tellAddress() {
   const { frames, place, overlay, joint, checkpoint, view } = state;
   const source = overlay === "warped" ? byId("source").value : null;
   const said = { frame: address(frames[place]), checkpoint, view, overlay, joint, from: source };
-  const usual = { checkpoint: "active", view: "rig", overlay: "after" };
+  const usual = { checkpoint: "active", view: wanted.view, overlay: "after" };
   const kept = Object.entries(said).filter(([name, value]) => value != null && value !== usual[name]);
-  history.replaceState(null, "", `?${new URLSearchParams(kept)}`);
+  const search = `?${new URLSearchParams(kept)}`;
+  if (search !== location.search) history.replaceState(null, "", search); // browsers count how often
 }
 
 /** What an address calls a frame: names of requests' frames come again, so those go by their numbers. */
@@ -215,7 +216,7 @@ if (!choices.some(([id]) => id === state.checkpoint)) choices.push([state.checkp
 options(byId("checkpoint"), choices, state.checkpoint);
 byId("overlay").value = state.overlay;
 if (byId("view")) byId("view").value = state.view;
-else state.view = "rig";
+else state.view = wanted.view;
 listen();
 list(wanted.frames, asked.get("frame"));
 settle();

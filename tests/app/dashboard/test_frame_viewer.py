@@ -137,6 +137,7 @@ def test_without_fusion_both_are_the_same_and_it_is_said(service: Service, captu
     assert document["joints2d"]["before"] == document["joints2d"]["after"]
     assert (document["checkpoint"], document["changes"]) == ("none", [])
     assert document["words"].startswith("Shown without fusion")
+    assert told(service, capture, checkpoint="none", view="auto")["view"] == "rig"
     epipolar = told(service, capture, checkpoint="epipolar")
     assert epipolar["joints2d"]["before"] == document["joints2d"]["before"]
 
@@ -154,7 +155,8 @@ def test_pictures_lie_exactly_under_the_heatmaps(service: Service, pictured: tup
     assert told(service, capture)["pictures"]
     assert frame(service, capture, "pictures/3").json()["code"] == "picture_not_found"
     around = told(service, capture, view="person")
-    assert len(around["cameras"]) == 3
+    assert (around["view"], len(around["cameras"])) == ("person", 3)
+    assert told(service, capture, view="auto") == around  # as the service itself would look
 
 
 def test_what_cannot_be_shown_says_why(service: Service, world: World, capture: str) -> None:
