@@ -106,10 +106,12 @@ def wait_until_live(page: Page) -> None:
         wait_until(lambda: changes(page) > 0, PATIENCE_MS / 1000)
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds on a page that keeps people out: its serious and critical findings, with their places."""
-    page.evaluate(_AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+def serious(page: Page, *rules: str) -> list[str]:
+    """What axe finds on a page that keeps people out: its serious and critical findings, of all rules or of these."""
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(_AXE.read_text())
+    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    found = page.evaluate("(options) => axe.run(document, options)", options)["violations"]
     return [
         f"{violation['id']}: {violation['help']}: {node['target']} {node['failureSummary']}"
         for violation in found

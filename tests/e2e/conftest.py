@@ -7,8 +7,12 @@ import chromium
 import pytest
 from browser import Browsing, started
 from embedded_service import RunningService
+from guarded_service import KEY, MakeKey, asking_for_keys
 from otlp import Collector, collecting
 from playwright.sync_api import Browser, sync_playwright
+from stories import MARKUP, Story, tell
+
+from app.access.schemas import KeyMade
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +61,29 @@ def browsing(browser: Browser) -> Iterator[Browsing]:
     opened = Browsing(browser)
     yield opened
     assert opened.close() == []
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A service that asks for keys, for the tests that do not hurt it."""
+    service = asking_for_keys(tmp_path_factory.mktemp("guarded") / "data").up()
+    yield service
+    assert service.down() == 0
+
+
+@pytest.fixture(scope="session")
+def marked(guarded: RunningService, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """A rig with a history, and with markup in every name."""
+    with guarded.client(KEY) as client:
+        return tell(client, tmp_path_factory.mktemp("marked"), MARKUP)
+
+
+@pytest.fixture
+def make_key(guarded: RunningService) -> MakeKey:
+    """Makes a key; its own name has markup in it too."""
+
+    def make(*scopes: str, studio: str = "") -> KeyMade:
+        with guarded.client(KEY) as client:
+            return client.create_key(MARKUP, scopes, studio=studio)
+
+    return make

@@ -15,7 +15,7 @@ import stories
 import studio
 from browser import Browsing, sign_in, started
 from embedded_service import RunningService
-from fleet_behind import KEY, with_fleet
+from guarded_service import KEY, with_fleet
 from playwright.sync_api import Page, sync_playwright
 
 from app.client import RigFuseClient

@@ -11,7 +11,7 @@ import pytest
 import studio
 from browser import Browsing, sign_in
 from embedded_service import RunningService, wait_until
-from fleet_behind import KEY, with_fleet
+from guarded_service import KEY, with_fleet
 from playwright.sync_api import Locator, Page, expect
 
 RIGS = 5000

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,12 +11,11 @@ import httpx
 import pytest
 from browser import Browsing, serious, sign_in, wait_until_live
 from embedded_service import RunningService
+from guarded_service import KEY as ROOT_KEY
+from guarded_service import MakeKey
 from playwright.sync_api import expect
 from stories import ANYWHERE, MARKUP, Story, tell
 
-from app.access.schemas import KeyMade
-
-ROOT_KEY = "the-key-of-the-settings"
 SIGN_IN = re.compile("/sign-in")
 REFUSED = "status of (401|403|404)"
 ELSEWHERE = ["localhost", "127.0.0.1"]  # the second is the same site on another port: its cookies come along
@@ -27,35 +26,6 @@ _POST = """async (address) => {
     return await fetch(address, sent).then((answer) => answer.status, String);
 }"""
 _FROM_ELSEWHERE, _FROM_HERE = _POST.replace("MODE", '"no-cors"'), _POST.replace("MODE", '"same-origin"')
-
-MakeKey = Callable[..., KeyMade]
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service that asks for keys."""
-    quickly = {"RIGFUSE_REQUEST_FRAME_INTERVAL_S": "0.1"}
-    service = RunningService(tmp_path_factory.mktemp("guarded") / "data", RIGFUSE_API_KEYS=ROOT_KEY, **quickly).up()
-    yield service
-    assert service.down() == 0
-
-
-@pytest.fixture(scope="module")
-def marked(guarded: RunningService, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """A rig with a history, and with markup in every name."""
-    with guarded.client(ROOT_KEY) as client:
-        return tell(client, tmp_path_factory.mktemp("marked"), MARKUP)
-
-
-@pytest.fixture
-def make_key(guarded: RunningService) -> MakeKey:
-    """Makes a key; its own name has markup in it too."""
-
-    def make(*scopes: str, studio: str = "") -> KeyMade:
-        with guarded.client(ROOT_KEY) as client:
-            return client.create_key(MARKUP, scopes, studio=studio)
-
-    return make
 
 
 def test_who_signs_in_gets_where_they_wanted_and_who_signs_out_is_out(

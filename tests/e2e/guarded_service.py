@@ -1,19 +1,26 @@
-"""A service with a fleet behind it: 5,000 rigs with histories, as a deployment has after months of work."""
+"""Services that ask for keys, also with a fleet behind: thousands of rigs, as after months of work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from embedded_service import RunningService
 from sqlalchemy import update
 
+from app.access.schemas import KeyMade
 from app.db import Database
 from app.settings import Settings
 from app.tables import AdaptationRow, utc_now
 from benchmarks._fleet import Story, seed
 
+MakeKey = Callable[..., KeyMade]
 KEY = "the-key-of-the-settings"
 _UNDER_WAY = ("queued", "running")
+
+
+def asking_for_keys(data: Path) -> RunningService:
+    """A service, not yet started, that asks for a key."""
+    return RunningService(data, RIGFUSE_API_KEYS=KEY, RIGFUSE_REQUEST_FRAME_INTERVAL_S="0.1")
 
 
 @contextmanager
@@ -29,8 +36,7 @@ def with_fleet(
         given_up = {"state": "cancelled", "stage": "done", "eta_s": None, "finished_at": utc_now()}
         session.execute(update(AdaptationRow).where(AdaptationRow.state.in_(_UNDER_WAY)).values(given_up))
     database.dispose()
-    quickly = {"RIGFUSE_REQUEST_FRAME_INTERVAL_S": "0.1"}
-    service = RunningService(data, RIGFUSE_API_KEYS=KEY, **quickly).up()
+    service = asking_for_keys(data).up()
     try:
         yield service, made
         assert service.down() == 0
