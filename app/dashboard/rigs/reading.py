@@ -137,8 +137,7 @@ def find(session: Session, asked: Asked, known: Overview) -> Found:
         total = session.scalar(standings(func.count()).where(*conditions)) or 0
     page = min(asked.page, max(1, -(-total // PAGE)))
     query = ordered(conditions, asked.sort, descending=asked.descending).limit(PAGE).offset((page - 1) * PAGE)
-    found = {row[0]: Show(row[1]) for row in session.execute(query)}
-    return Found(_lines(session, found), total, page)
+    return Found(_lines(session, session.scalars(query).all()), total, page)
 
 
 def _conditions(asked: Asked) -> list[ColumnElement[bool]]:
@@ -147,23 +146,20 @@ def _conditions(asked: Asked) -> list[ColumnElement[bool]]:
     return [*conditions, RigRow.studio == asked.studio] if asked.studio else conditions
 
 
-def _lines(session: Session, found: Mapping[str, Show]) -> list[Line]:
+def _lines(session: Session, rig_ids: Sequence[str]) -> list[Line]:
     columns = (
-        RigRow.id, RigRow.name, RigRow.studio, RigRow.tags, RigRow.camera_count, RigRow.active_checkpoint_id,
+        STANDING.label("standing"), RigRow.id, RigRow.name, RigRow.studio, RigRow.tags, RigRow.camera_count,
+        RigRow.active_checkpoint_id,
         Active.created_at.label("adapted_at"), Active.jdr_before, Active.jdr_after, Active.reprojection_px_before,
         Active.reprojection_px_after, Active.mpjpe_mm_before, Active.mpjpe_mm_after, RATIO.label("ratio"),
         DRIFTING.label("drifting"), RigServingRow.last_request_at, RigServingRow.requests,
     )  # fmt: skip
-    rows = {row.id: row for row in session.execute(standings(*columns).where(RigRow.id.in_(found)))}
-    jobs, captures = _jobs(session, list(found)), _captures(session, list(found))
-    return [
-        _line(rows[rig_id], standing, jobs.get(rig_id), captures.get(rig_id))
-        for rig_id, standing in found.items()
-        if rig_id in rows
-    ]
+    rows = {row.id: row for row in session.execute(standings(*columns).where(RigRow.id.in_(rig_ids)))}
+    jobs, captures = _jobs(session, rig_ids), _captures(session, rig_ids)
+    return [_line(rows[rig], jobs.get(rig), captures.get(rig)) for rig in rig_ids if rig in rows]
 
 
-def _line(row: Any, standing: Show, job: Job | None, capture: Any) -> Line:
+def _line(row: Any, job: Job | None, capture: Any) -> Line:
     waits = capture is not None and (job is None or capture.created_at > job.created_at)
     return Line(
         id=row.id,
@@ -171,7 +167,7 @@ def _line(row: Any, standing: Show, job: Job | None, capture: Any) -> Line:
         studio=row.studio,
         tags=row.tags or (),
         cameras=row.camera_count,
-        standing=standing,
+        standing=Show(row.standing),
         checkpoint=row.active_checkpoint_id,
         adapted_at=row.adapted_at,
         jdr=Scores(row.jdr_before, row.jdr_after),

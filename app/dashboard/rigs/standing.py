@@ -7,7 +7,7 @@ costs one pass over the rigs, their active checkpoints and how they are served, 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Subquery, and_, case, exists, not_, null, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Subquery, and_, case, exists, not_, or_, select
 from sqlalchemy.orm import aliased
 
 from app.adaptations.states import State
@@ -90,7 +90,7 @@ def standings(*columns: Any) -> Select[Any]:
 
 _URGENCY = {show.value: rank for rank, show in enumerate((*_TROUBLE, Show.ADAPTING, Show.NEVER_ASKED, Show.WELL))}
 _ORDERS: Mapping[Sort, SQLColumnExpression[Any]] = {
-    Sort.ATTENTION: null(),  # by the standing, once that is known
+    Sort.ATTENTION: STANDING,
     Sort.NAME: RigRow.search_text,
     Sort.STUDIO: RigRow.studio,
     Sort.JDR: Active.jdr_after,
@@ -103,16 +103,13 @@ _ORDERS: Mapping[Sort, SQLColumnExpression[Any]] = {
 }
 
 
-def ordered(conditions: Iterable[ColumnElement[bool]], sort: Sort, *, descending: bool) -> Select[str, str]:
-    """Ids and standings in order, what is unknown last; where rigs are alike, those used lately come first."""
+def ordered(conditions: Iterable[ColumnElement[bool]], sort: Sort, *, descending: bool) -> Select[str]:
+    """Ids in order, what is unknown last; where rigs are alike, those used lately come first."""
     used, name = RigServingRow.last_request_at.label("used"), RigRow.search_text.label("name")
-    found = fenced(
-        standings(RigRow.id, STANDING.label("standing"), _ORDERS[sort].label("by"), used, name).where(*conditions)
-    )
-    by = case(_URGENCY, value=found.c.standing) if sort is Sort.ATTENTION else found.c.by
+    found = fenced(standings(RigRow.id, _ORDERS[sort].label("by"), used, name).where(*conditions))
+    by = case(_URGENCY, value=found.c.by) if sort is Sort.ATTENTION else found.c.by
     first = by.desc() if descending else by.asc()
-    query = select(found.c.id, found.c.standing)
-    return query.order_by(first.nulls_last(), found.c.used.desc().nulls_last(), found.c.name, found.c.id)
+    return select(found.c.id).order_by(first.nulls_last(), found.c.used.desc().nulls_last(), found.c.name, found.c.id)
 
 
 def fenced(query: Select[Any]) -> Subquery:
