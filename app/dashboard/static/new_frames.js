@@ -78,7 +78,6 @@ class Frames {
       this.chosen.source = source;
       const capture = await sendCapture(this.rig.id, { labels, source, part }, { onProgress: show, signal: this.ending.signal });
       this.working(false);
-      this.isSealed = true;
       showCoverage(this.element("coverage"), capture);
       this.sealed(this.rig, capture);
     } catch (problem) {

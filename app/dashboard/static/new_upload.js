@@ -4,6 +4,8 @@ import { ask, Problem, read } from "./new_api.js";
 
 const LARGE = 16 * 2 ** 20; // as the Python client has it
 const PIECE = 32 * 2 ** 20;
+const BUSY = [1000, 2000, 5000, 10_000];
+const finished = new WeakMap(); // what is with the service already, should its checking fail or be answered to nobody
 const DELAYS = [0, 500, 1000, 2000, 5000, 10_000, 20_000, 30_000];
 
 /**
@@ -18,9 +20,23 @@ export async function sendCapture(rigId, { labels, source, part }, { onProgress,
     form.append(part, source, part === "frames" ? "frames.zip" : "heatmaps.npz");
     return post(path, form, { onProgress, signal });
   }
-  const id = await sendLarge(source, { onProgress, signal });
+  const id = finished.get(source) ?? await sendLarge(source, { onProgress, signal });
+  finished.set(source, id);
   onProgress(1, "Checking every frame …");
-  return ask(`${path}?${part}_upload=${encodeURIComponent(id)}`, { body: form, signal });
+  return seal(`${path}?${part}_upload=${encodeURIComponent(id)}`, form, source, signal);
+}
+
+/** Has what was sent checked and sealed; a service that is busy, or about to restart, is asked again. */
+async function seal(path, form, source, signal) {
+  for (const delay of [...BUSY, null]) {
+    try {
+      return await ask(path, { body: form, signal });
+    } catch (problem) {
+      if (problem.status === 404) finished.delete(source); // it has expired meanwhile
+      if (problem.status !== 503 || delay === null) throw problem;
+    }
+    await new Promise((done) => { setTimeout(done, delay); });
+  }
 }
 
 /** One multipart request, whose progress only XMLHttpRequest tells. */
