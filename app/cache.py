@@ -73,6 +73,11 @@ class Cache(Generic[Key, Value]):
                 self._making.discard(key)
                 self._changed.notify_all()
 
+    def drop(self, key: Key) -> None:
+        """Forget a value; no error where it is not here."""
+        with self._changed:
+            self._values.pop(key, None)
+
     def pin(self, keys: Collection[Key]) -> None:
         """Keep the values of these keys, and no longer of others; they need not be here yet."""
         with self._changed:

@@ -139,3 +139,12 @@ def test_what_is_no_longer_pinned_goes_with_the_others() -> None:
     assert cache.keys() == ["a", "c", "d"]
     assert cache.weight == 3
     assert "b" not in cache
+
+
+def test_what_is_dropped_is_made_again() -> None:
+    cache: Cache[str, object] = Cache(2)
+    first = cache.get("a", object)
+    cache.drop("a")
+    cache.drop("b")
+    assert "a" not in cache
+    assert cache.get("a", object) is not first

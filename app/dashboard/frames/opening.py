@@ -1,7 +1,6 @@
 """Footage as it lies in the store, opened once for all of its frames: its digest is not computed for each of them."""
 
 import contextlib
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +43,11 @@ class Opened:
     labels: Labels | None
     sha256: str
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the file is still where it was: of a store elsewhere there are copies, which come and go."""
+        return self.file.path.is_file()
+
     def check(self, index: int) -> None:
         """Raise NotFound where there is no such frame."""
         if index >= len(self.file.frames):
@@ -76,15 +80,12 @@ class Opened:
 
 
 def open_footage(artifacts: Artifacts, settings: Settings, footage: Footage) -> Opened:
-    """Open it for as long as the answer lives; raises CorruptArtifact where the store does not hold what was sealed."""
+    """Find it whole; raises CorruptArtifact where the store does not hold what was sealed."""
     sha256 = footage.source_sha256
     labels = Labels.from_bytes(artifacts.read(footage.labels_sha256)) if footage.labels_sha256 else None
-    with contextlib.ExitStack() as closing, _of_the_store(sha256):
-        path = closing.enter_context(artifacts.borrow(sha256))
+    with artifacts.borrow(sha256) as path, _of_the_store(sha256):
         file = reopen_frames(footage.kind, path, footage.rig, settings, settings.max_capture_frames)
-        opened = Opened(footage.rig, file, labels, sha256)
-        weakref.finalize(opened, closing.pop_all().close)  # a store elsewhere keeps its copy here until then
-    return opened
+    return Opened(footage.rig, file, labels, sha256)
 
 
 @contextlib.contextmanager

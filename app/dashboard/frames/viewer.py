@@ -59,7 +59,12 @@ class Viewer:
     def open(self, footage: Footage) -> Opened:
         """The footage, opened at its first frame; raises CorruptArtifact."""
         key = (footage.rig.digest, footage.source_sha256, footage.labels_sha256 or "")
-        return self._opened.get(key, lambda: open_footage(self._artifacts, self._settings, footage))
+        known = key in self._opened
+        opened = self._opened.get(key, lambda: open_footage(self._artifacts, self._settings, footage))
+        if known and not opened.is_here:
+            self._opened.drop(key)
+            return self.open(footage)
+        return opened
 
     def shown(self, subject: Subject, backbone: GetBackbone) -> Shown:
         """A frame's document and heatmaps."""

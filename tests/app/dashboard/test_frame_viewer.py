@@ -179,8 +179,12 @@ def test_what_cannot_be_shown_says_why(service: Service, world: World, capture: 
     damaged = str(service.upload(rig, {**payloads.capture(world), "heatmaps": other["heatmaps"]}).json()["id"])
     with service.app.state.db.read_session() as session:
         sha256 = session.get_one(CaptureRow, damaged).source_sha256
+    assert told(service, damaged, place=0)["frame"] == "000000"  # opened, so that its digest is known to be right
     path = service.app.state.artifacts.path(sha256)
-    path.write_bytes(path.read_bytes()[:-100])
+    data = path.read_bytes()
+    path.unlink()
+    assert "missing" in frame(service, damaged, "document").json()["detail"]
+    path.write_bytes(data[:-100])
     refused = frame(service, damaged, "document")
     assert (refused.status_code, refused.json()["code"]) == (500, "corrupt_artifact")
     assert told(service, gone)["frame"] == "000003"
