@@ -57,16 +57,13 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-_RIG, _ADVICE, _CAPTURE, _FRAMES = (
-    "/rigs/{rig}",
-    "/rigs/{rig}#advice",
-    "/rigs/{rig}/capture",
-    "/captures/{capture}/frames",
-)
+_RIG, _CHECKPOINTS, _ADVICE = "/rigs/{rig}", "/rigs/{rig}#checkpoints", "/rigs/{rig}#advice"
+_CAPTURE, _FRAMES = "/rigs/{rig}/capture", "/captures/{capture}/frames"
 _MORE = "Where more labels help most"
 _AFTER_REFUSAL = {
     "activate it by hand": (
-        "If all who use the joints can follow into the new world, activate it by hand.", _RIG, "Activate it at the rig",
+        "If all who use the joints can follow into the new world, activate it by hand.", _CHECKPOINTS,
+        "Activate it at the rig",
     ),
     "fuses exactly as": ("Nothing has to be done: what serves is as good.", _RIG, "See the rig"),
     "had to be turned": (

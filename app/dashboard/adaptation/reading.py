@@ -1,7 +1,8 @@
 """All that the page of an adaptation shows, read in a few queries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -86,7 +87,7 @@ def read(session: Session, adaptation_id: str) -> View:
     rig, capture = session.get_one(RigRow, job.rig_id), session.get_one(CaptureRow, job.capture_id)
     checkpoint = session.get(CheckpointRow, job.checkpoint_id) if job.checkpoint_id else None
     history, told = histories(session, [job.id]).get(job.id, History()), begun(session, job)
-    drawn = charts(curves.read(session, job.id), _steps(job), _kept_step(job, checkpoint))
+    drawn = charts(curves.read(session, job.id), _steps(job), _kept_step(job, _lineage(checkpoint)))
     return View(
         job=job,
         rig=rig,
@@ -96,7 +97,7 @@ def read(session: Session, adaptation_id: str) -> View:
         attempts=history.attempts,
         retry_of=history.retry_of,
         charts=drawn,
-        no_curve="" if drawn else _why_no_curve(job),
+        no_curve="" if drawn else f"{_why_no_curve(job)} {_kept(_lineage(checkpoint))}".strip(),
         measured=evidence.read(mapping(job.metrics)),
         log=log.entries(session, job.id, told),
         checkpoint_purged=checkpoint is not None and checkpoint.purged_at is not None,
@@ -109,12 +110,25 @@ def _steps(job: AdaptationRow) -> int:
     return int(asked or 0)
 
 
-def _kept_step(job: AdaptationRow, checkpoint: CheckpointRow | None) -> int | None:
+def _lineage(checkpoint: CheckpointRow | None) -> Mapping[str, Any]:
+    return mapping(mapping(checkpoint.manifest).get("lineage")) if checkpoint is not None else {}
+
+
+def _kept_step(job: AdaptationRow, lineage: Mapping[str, Any]) -> int | None:
     """The step after which the paper's finetuning was stopped by the frames held back; None for other methods."""
-    if checkpoint is None or job.method not in {"metafuse_paper", "affinefuse"}:
-        return None
-    kept = number(mapping(mapping(checkpoint.manifest).get("lineage")).get("steps"))
+    kept = number(lineage.get("steps")) if job.method in {"metafuse_paper", "affinefuse"} else None
     return None if kept is None else int(kept)
+
+
+def _kept(lineage: Mapping[str, Any]) -> str:
+    """What a method without steps settled on."""
+    width, gain, strengths = number(lineage.get("sigma_px")), number(lineage.get("gain")), lineage.get("strengths")
+    if width is not None and gain is not None:
+        return f"It kept a width of {width:g} px and a gain of {gain:g}."
+    if isinstance(strengths, list) and strengths:
+        told = ", ".join(f"{value:g}" for one in strengths if (value := number(one)) is not None)
+        return f"Of the charges λ that it tried, it kept for each target view by the frames held back: {told}."
+    return ""
 
 
 def _why_no_curve(job: AdaptationRow) -> str:

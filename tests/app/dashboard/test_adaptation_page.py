@@ -14,7 +14,7 @@ from app.adaptations.curves import Curve
 from app.dashboard.adaptation.reading import read
 from app.db import Database
 from app.settings import Settings
-from app.tables import AdaptationRow, utc_now
+from app.tables import AdaptationRow, CheckpointRow, new_id, utc_now
 from models.worlds import World
 
 NAME = "<b>Stage</b> & <script>alert('x')</script>"
@@ -98,9 +98,36 @@ def test_no_result_of_any_version_stops_the_page(service: Service, db: Database,
             assert "Not promoted" in page(service, f"/adaptations/{job}")
 
 
-def test_a_method_without_steps_says_so(service: Service, db: Database, rig: str) -> None:
-    job = add_job(db, rig, method="naivefuse")
-    assert "solves for its weights at once" in page(service, f"/adaptations/{job}")
+@pytest.mark.parametrize(
+    ("method", "lineage", "told"),
+    [
+        ("naivefuse", {"strengths": [0.3, 10.0]}, "solves for its weights at once"),
+        ("naivefuse", {"strengths": [0.3, 10.0]}, "held back: 0.3, 10."),
+        ("epipolar", {"sigma_px": 1.5, "gain": 0.2}, "It kept a width of 1.5 px and a gain of 0.2."),
+        ("metafuse", {}, "it ran before curves were told"),
+    ],
+)
+def test_where_there_is_no_curve_the_page_says_why(
+    service: Service, db: Database, rig: str, method: str, lineage: dict[str, object], told: str
+) -> None:
+    job = add_job(db, rig, method=method, state="succeeded")
+    with db.session() as session:
+        made = new_id("ckp")
+        session.add(
+            CheckpointRow(
+                id=made,
+                rig_id=rig,
+                adaptation_id=job,
+                method=method,
+                seed=0,
+                artifact_sha256="0" * 64,
+                size_bytes=1,
+                manifest={"lineage": lineage},
+            )
+        )
+        session.flush()
+        session.get_one(AdaptationRow, job).checkpoint_id = made
+    assert told in page(service, f"/adaptations/{job}")
 
 
 def test_it_is_cancelled_and_tried_again(service: Service, db: Database, rig: str) -> None:
