@@ -37,7 +37,7 @@ _LEARNING_RATE = 0.03
 _PRIOR = 0.1  # weight of the squared log-gains: a pair is trusted like any other until the frames say otherwise
 _SAMPLE_BUDGET = 3_000  # samples × pairs that are kept in memory for learning
 _BATCH_BUDGET = 300  # samples × pairs of one step
-_CURVE_BUDGET = 360  # samples × pairs to choose by that the learning curve is of
+_CURVE_BUDGET = 300  # samples × pairs to choose by that the learning curve is of
 
 
 def learn(task: Task) -> Learned:
