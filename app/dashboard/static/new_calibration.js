@@ -53,6 +53,7 @@ class Calibration {
 
   /** Looks at a document again, after something in it was changed. */
   change(document) {
+    this.form.current = document;
     clearTimeout(this.waiting);
     this.turn = (this.turn ?? 0) + 1; // an answer about what it was before is late
     this.waiting = setTimeout(
@@ -71,12 +72,11 @@ class Calibration {
   }
 
   take(answer) {
-    const cameras = (this.answer?.document.cameras ?? []).length;
     this.answer = answer;
     tell(this.element("calibration-refused"), "");
     this.element("calibration-text").value = textOf(answer.document);
     this.form.show(answer.document);
-    this.draw(answer, cameras !== answer.document.cameras.length);
+    this.draw(answer);
     showFindings(this.element("findings"), answer, {
       point: (ids) => this.scene?.highlight(ids),
       apply: (change) => this.change(edited(answer.document, change.edits)),

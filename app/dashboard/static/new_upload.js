@@ -69,7 +69,7 @@ async function sendLarge(source, { onProgress, signal }) {
       onProgress: (sent, total) => onProgress(sent / total, "Sending, in pieces …"),
       onShouldRetry: (error) => {
         const status = error.originalResponse?.getStatus() ?? 0;
-        const goesOn = status === 0 || [409, 423, 429].includes(status) || status >= 502;
+        const goesOn = status === 0 || [409, 423, 429].includes(status) || status >= 500;
         if (goesOn) onProgress(null, "The connection broke; going on in a moment …");
         return goesOn;
       },
