@@ -126,10 +126,8 @@ def test_nothing_accepted_is_cut_when_the_process_ends(
 
 
 def wait_for_draining(url: str) -> tuple[int, str]:
-    for _ in range(50):
-        answer = httpx.get(f"{url}/readyz", timeout=10)
-        if answer.status_code != 200:
-            break
+    deadline = time.monotonic() + 10
+    while (answer := httpx.get(f"{url}/readyz", timeout=10)).status_code == 200 and time.monotonic() < deadline:
         time.sleep(0.01)
     return answer.status_code, answer.json()["code"]
 
@@ -138,7 +136,7 @@ class Upload:
     """A capture whose second half is sent only when asked for."""
 
     def __init__(self, url: str, rig: str, world: World) -> None:
-        self._go_on, self._status = threading.Event(), 0
+        self._half_way, self._go_on, self._status = threading.Event(), threading.Event(), 0
         sent = payloads.capture(world)
         request = httpx.Request("POST", f"{url}/v1/rigs/{rig}/captures", files=sent)
         body, headers = request.read(), request.headers
@@ -146,6 +144,7 @@ class Upload:
 
         def halves() -> Iterator[bytes]:
             yield body[:half]
+            self._half_way.set()
             self._go_on.wait(60)
             yield body[half:]
 
@@ -154,6 +153,7 @@ class Upload:
 
         self._thread = threading.Thread(target=send)
         self._thread.start()
+        assert self._half_way.wait(60)
 
     def finish(self) -> int:
         self._go_on.set()

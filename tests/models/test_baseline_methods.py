@@ -20,7 +20,7 @@ BASELINES = {"affinefuse": {"steps": 2}, "naivefuse": {}}
 
 @pytest.fixture(scope="module")
 def two():
-    return make_world(np.random.default_rng(1), studio(2), 12, Detector(hidden=0.3), clips=2)
+    return make_world(np.random.default_rng(1), studio(2), 8, Detector(hidden=0.3), clips=2)
 
 
 @pytest.fixture(scope="module", params=BASELINES)

@@ -1,14 +1,17 @@
 import json
+from functools import partial
 
 import pytest
 from stick_figures import two_cameras, write_capture
 
 from models.backbone import Backbone
+from models.simplebaseline import Architecture
 from models.warmup import main
 
 
-def test_a_capture_becomes_a_backbone_that_serves(tmp_path, capsys):
-    """One epoch of the smallest body on a few views."""
+def test_a_capture_becomes_a_backbone_that_serves(tmp_path, capsys, monkeypatch):
+    """One epoch of the smallest body, with few channels, on a few views."""
+    monkeypatch.setattr("models.warmup.Architecture", partial(Architecture, width=8, deconvolution=16))
     files = [str(path) for path in write_capture(tmp_path, two_cameras("panoptic19"), frames=8)]
     out = tmp_path / "out"
     command = ["--capture", *files, "--out", str(out), "--epochs", "1", "--batch", "4"]
