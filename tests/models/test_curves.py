@@ -40,7 +40,8 @@ def task():
     world = make_world(np.random.default_rng(1), studio(2), 14, Detector(hidden=0.3), clips=2)
     frames = world.labelled()
     parts = Parts(*(frames.subset(np.arange(a, b)) for a, b in ((0, 8), (8, 11), (11, 14))))
-    return Task(world.rig, parts, AdaptationOptions(steps=4, repair_cameras=False), np.random.default_rng(0), lambda *_: None, "cpu")
+    options = AdaptationOptions(steps=4, repair_cameras=False)
+    return Task(world.rig, parts, options, np.random.default_rng(0), lambda *_: None, "cpu")
 
 
 def learned_twice(task, learn):
