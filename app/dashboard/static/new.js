@@ -15,7 +15,8 @@ function open(number, told = "") {
     section.classList.toggle("done", index + 1 < number);
     section.classList.toggle("waits", index + 1 > number);
     for (const fieldset of section.querySelectorAll(":scope > fieldset, :scope > form > fieldset")) {
-      fieldset.disabled = index + 1 !== number || !given.mayWrite;
+      // The first step opens its own once there is a calibration.
+      fieldset.disabled = index + 1 !== number || index === 0 || !given.mayWrite;
     }
     if (index + 1 === number) mark.setAttribute("aria-current", "step");
     else mark.removeAttribute("aria-current");

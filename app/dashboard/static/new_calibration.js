@@ -84,7 +84,7 @@ class Calibration {
     showOverlap(this.element("overlap"), answer);
     const state = this.element("step-1").querySelector("[data-state]");
     state.textContent = `${answer.document.cameras.length} cameras`;
-    this.element("rig-form").querySelector("fieldset").disabled = !this.mayWrite;
+    this.element("rig-form").querySelector("fieldset").disabled = !this.mayWrite || this.isRegistered;
     this.element("rig-form").querySelector("[type=submit]").disabled = answer.refused;
     this.element("rig-waits").textContent = answer.refused ? "What is marked ✕ above has the rig refused." : "";
   }
