@@ -54,9 +54,7 @@ def test_no_alarm_on_rigs_that_are_right() -> None:
 
 
 @pytest.mark.parametrize("spoil", POSES)
-@pytest.mark.parametrize(
-    "good", [studio(5), published_rig("h36m-s9"), level_rig(np.random.default_rng(3), 6)]
-)
+@pytest.mark.parametrize("good", [studio(5), published_rig("h36m-s9"), level_rig(np.random.default_rng(3), 6)])
 def test_poses_in_another_convention_are_found_and_mended(good: Rig, spoil: str) -> None:
     document = spoiled(good.to_dict(), POSES[spoil])
     found = [finding for finding in inspect(document).findings if finding.severity in GRAVE]
