@@ -24,6 +24,8 @@ KEEP_ALIVE_S = 15.0
 ASK_AGAIN_S = 3.0
 AT_LATEST_S = 5.0
 """A part is made anew so often even where nothing seems to have happened: what it says may depend on the time."""
+REST = 15
+"""After a part was made, none is made for so many times as long: many who look must not use up the cores."""
 _RECONNECT_MS = 2000
 
 Render = Callable[[Session], str]
@@ -43,7 +45,7 @@ def live(request: Request, database: Database, render: Render) -> StreamingRespo
 
 
 async def _stream(request: Request, database: Database, render: Render, draining: Draining) -> AsyncIterator[str]:
-    sent, seen = "", None
+    sent, seen, took = "", None, 0.0
     made = spoken = asked = time.monotonic()
     preface = f"retry: {_RECONNECT_MS}\n"
     while True:
@@ -53,9 +55,10 @@ async def _stream(request: Request, database: Database, render: Render, draining
             if not await auth.is_still_good(request):
                 return
         news = await run_in_threadpool(_news, request.app.state.db)
-        if news != seen or now - made > AT_LATEST_S:
+        if (news != seen and now - made >= REST * took) or now - made > AT_LATEST_S:
             seen, made = news, now
             html = await run_in_threadpool(_rendered, database, render)
+            took = time.monotonic() - now
             if html is not None and html != sent:
                 sent, spoken = html, now
                 yield preface + _encode(html)
