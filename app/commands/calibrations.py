@@ -33,7 +33,9 @@ def examined(path: Path, units: str | None) -> CalibrationOut:
 
 def lines(answer: CalibrationOut) -> Iterator[str]:
     """The findings for a person; what would mend each below it."""
-    yield f"{len(answer.document['cameras'])} cameras, {len(answer.findings) or 'no'} findings"
+    count = len(answer.findings)
+    told = f"{count or 'no'} finding{'' if count == 1 else 's'}"
+    yield f"{len(answer.document['cameras'])} cameras, {told}"
     for finding in answer.findings:
         yield f"{_MARKS[finding.severity]:8}{finding.at or 'cameras'}: {finding.sentence}"
         if finding.change is not None:
