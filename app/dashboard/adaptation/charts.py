@@ -8,7 +8,7 @@ from app.adaptations.curves import Curve
 from models.curves import HELD_BACK, LOSS
 
 WIDTH, HEIGHT = 640, 230
-LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 36
+LEFT, RIGHT, TOP, BOTTOM = 58, 20, 12, 36
 _TICKS = 5
 _WORDS = {
     LOSS: "frames it learns from (a mean over the steps between points)",

@@ -82,6 +82,9 @@ def _drifting(now: Situation, ratio: float, capture_page: str) -> NextStep:
 
 
 def _serving(now: Situation) -> NextStep:
+    if now.job is not None and now.job.state == "failed":
+        sentence = f"It is served as before; the last adaptation failed: {now.job.error or 'no cause was told.'}"
+        return NextStep("bad", "failed", sentence, f"/adaptations/{now.job.id}", "Look at it, or try again")
     if now.newest_refused:
         sentence = f"It is served well; the newest checkpoint was not promoted. {_reason(now.newest_refused)}"
         return NextStep("good", "adapted", sentence, "#checkpoints", "Look at the checkpoints")

@@ -138,6 +138,7 @@ JOB = LastJob("ada_1", "running", "finetune", 0.4, "cap_1", "", "")
         ({"captures": 1, "job": replace(JOB, state="failed", error="No memory.")}, "failed", "No memory."),
         ({"captures": 1, "newest_refused": "Not promoted: it is worse."}, "not promoted", "It is worse."),
         ({"captures": 1, "has_active": True}, "adapted", "All is well"),
+        ({"captures": 1, "has_active": True, "job": replace(JOB, state="failed", error="It")}, "failed", "as before"),
         (
             {"captures": 1, "has_active": True, "newest_refused": "Not promoted: alike."},
             "adapted",
