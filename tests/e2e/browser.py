@@ -22,7 +22,7 @@ _OWN = ("data", "blob")
 _LEFT = "net::ERR_ABORTED"  # a page was left, or closed its stream
 _COUNT_CHANGES = "addEventListener('live:changed', () => { window.changes = (window.changes ?? 0) + 1; })"
 _BYTES = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
-    .filter((entry) => !entry.name.includes("/vendor/three/"))
+    .filter((entry) => !entry.name.includes("/vendor/three/") && entry.initiatorType !== "fetch")
     .reduce((sum, entry) => sum + entry.transferSize, 0)"""
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -121,5 +121,5 @@ def serious(page: Page, *rules: str) -> list[str]:
 
 
 def transferred(page: Page) -> int:
-    """Bytes that came over the wire for a page that was opened in a new profile, less the 3D library."""
+    """Bytes that came over the wire for a page, less the 3D library and the footage that it goes on to fetch."""
     return int(page.evaluate(_BYTES))
