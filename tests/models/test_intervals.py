@@ -69,8 +69,8 @@ def test_a_higher_level_is_wider():
 
 
 def test_it_is_fast():
-    started = time.perf_counter()
+    started = time.thread_time()  # of this thread alone, whatever else the machine does
     draws = Draws.of(150)
     for _ in range(16):
         draws.mean(np.ones((150, 8, 17)))
-    assert time.perf_counter() - started < 0.3
+    assert time.thread_time() - started < 0.3

@@ -99,13 +99,13 @@ def test_it_sweeps_when_it_starts_and_ends_when_told(context: WorkerContext) -> 
     job = claim(context, "elsewhere", lease_s=60)
     sweeper = Sweeper(impatient(context))
     sweeper.start()
-    for _ in range(100):
+    for _ in range(600):
         if get_job(context.db, job).state == State.QUEUED:
             break
         context.stopping.wait(0.05)
     assert get_job(context.db, job).state == State.QUEUED
     context.stopping.set()
-    sweeper.join(5)
+    sweeper.join(30)
     assert not sweeper.is_alive()
 
 
