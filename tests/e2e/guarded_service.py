@@ -13,6 +13,7 @@ from app.settings import Settings
 from app.tables import AdaptationRow, utc_now
 from benchmarks._fleet import Story, seed
 
+Fleet = tuple[RunningService, dict[Story, list[str]]]
 MakeKey = Callable[..., KeyMade]
 KEY = "the-key-of-the-settings"
 _UNDER_WAY = ("queued", "running")
@@ -24,9 +25,7 @@ def asking_for_keys(data: Path) -> RunningService:
 
 
 @contextmanager
-def with_fleet(
-    folder: Path, rigs: int, *, detailed: bool = False
-) -> Iterator[tuple[RunningService, dict[Story, list[str]]]]:
+def with_fleet(folder: Path, rigs: int, *, detailed: bool = False) -> Iterator[Fleet]:
     """Such a service, which asks for keys, and the ids of the rigs by story."""
     data = folder / "data"
     database = Database(Settings(data_dir=data, environment="embedded").database_url)

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 import studio
 from browser import Browsing, sign_in
 from embedded_service import RunningService, wait_until
-from guarded_service import KEY, with_fleet
+from guarded_service import KEY, Fleet, with_fleet
 from playwright.sync_api import Locator, Page, expect
 
-RIGS = 5000
+from benchmarks._fleet import Story
+
+RIGS = 5000  # as many as a large deployment has
 RNG = np.random.default_rng(0)
 NAME = "Zebra loft"
 MILLIMETRES = 1000.0
@@ -22,10 +25,27 @@ VOLUME = {"min 0": "-1200", "min 1": "-1200", "min 2": "0", "max 0": "1200", "ma
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service with a fleet behind it."""
-    with with_fleet(tmp_path_factory.mktemp("busy"), RIGS) as (service, _):
-        yield service
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A service with thousands of rigs behind it, and their ids by what has become of them."""
+    with with_fleet(tmp_path_factory.mktemp("fleet"), RIGS) as made:
+        yield made
+
+
+@pytest.fixture
+def busy(fleet: Fleet) -> RunningService:
+    """That service."""
+    return fleet[0]
+
+
+def test_the_pages_of_rigs_in_every_state_answer(fleet: Fleet) -> None:
+    service, told = fleet
+    headers = {"Authorization": f"Bearer {KEY}", "Accept": "text/html"}
+    with httpx.Client(base_url=service.url, headers=headers, timeout=30) as browser, service.client(KEY) as client:
+        for story, rigs in told.items():
+            pages = [f"/rigs/{rigs[0]}", f"/rigs/{rigs[0]}/requests", f"/?q={rigs[0]}"]
+            pages += [f"/adaptations/{job.id}" for job in client.adaptations(rig=rigs[0])]
+            assert {page: browser.get(page).status_code for page in pages} == dict.fromkeys(pages, 200), story
+        assert browser.get(f"/rigs/{told[Story.ARCHIVED][0]}/capture").status_code == 409
 
 
 def unchanged(page: Page) -> None:
