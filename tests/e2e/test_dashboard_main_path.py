@@ -14,6 +14,7 @@ from browser import Browsing, sign_in
 from embedded_service import RunningService, wait_until
 from guarded_service import KEY, Fleet, with_fleet
 from playwright.sync_api import Locator, Page, expect
+from shoots import shoot
 
 from benchmarks._fleet import Story
 
@@ -187,3 +188,24 @@ def roll_back_and_activate(page: Page, wall: Page) -> None:
     page.get_by_text("What the rig was served with").click()
     expect(page.get_by_role("cell", name="It was good after all")).to_be_visible()
     assert is_unchanged(page)
+
+
+def test_an_adaptation_is_cancelled_and_tried_again(busy: RunningService, browsing: Browsing, tmp_path: Path) -> None:
+    with busy.client(KEY) as client:
+        made = shoot(client, tmp_path)
+        job = client.adapt(made.rig_id, made.capture, options={"steps": 1000})
+    page = sign_in(browsing.open(busy.url), KEY, f"/adaptations/{job.id}")
+    unchanged(page)
+    cancel(page)
+    assert is_unchanged(page)
+    page.get_by_role("button", name="Try again").click()
+    expect(page).not_to_have_url(re.compile(job.id))
+    expect(page.get_by_role("link", name=job.id)).to_be_visible()  # which it repeats
+    cancel(page)
+
+
+def cancel(page: Page) -> None:
+    """Ask for it, and see it end."""
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel it").click()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
