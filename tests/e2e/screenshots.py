@@ -1,6 +1,7 @@
 """``python -m tests.e2e.screenshots OUT``: every page in its states, light and dark, wide and narrow, to look at."""
 # ruff: noqa: T201 - a program that says what it made
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -41,10 +42,13 @@ def main(folder: Path, *chosen: str) -> None:
                 browsing = Browsing(browser)
                 for scheme in SCHEMES:
                     page = browsing.open(url, color_scheme=scheme)
+                    page.on("dialog", lambda dialog: dialog.accept())  # a page that is left half done asks
                     _sign_in_page(page, folder, scheme)
                     sign_in(page, KEY)
                     for name, address in _those(chosen, pages):
                         _take(page, folder, f"{name}-{scheme}", address)
+                    for name, wrong in _those(chosen, _calibrations()):
+                        _take(page, folder, f"{name}-{scheme}", "/new", wrong)
                 print(*sorted(set(browsing.close())), sep="\n")
 
 
@@ -85,9 +89,22 @@ def _sign_in_page(page: Page, folder: Path, scheme: str) -> None:
     page.screenshot(path=folder / f"sign-in-{scheme}.png")
 
 
-def _take(page: Page, folder: Path, name: str, address: str) -> None:
+def _calibrations() -> dict[str, str]:
+    rig = studio.ring_rig(np.random.default_rng(0), 8, "In the wrong unit")
+    far = [{**camera, "t": [1000 * value for value in camera["t"]]} for camera in rig["cameras"]]
+    same = [*rig["cameras"][:-1], {**rig["cameras"][0], "id": "cam08"}]
+    plain = {key: value for key, value in rig.items() if key != "volume"}
+    return {"new-unit": json.dumps(plain | {"cameras": far}), "new-twice": json.dumps(rig | {"cameras": same})}
+
+
+def _take(page: Page, folder: Path, name: str, address: str, calibration: str = "") -> None:
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     page.goto(address)
+    if calibration:
+        page.get_by_text("Paste or edit its text").click()
+        page.get_by_label("The calibration as text").fill(calibration)
+        page.get_by_role("button", name="Look at this text").click()
+        page.get_by_role("heading", name="What was found").wait_for()
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(400)  # the scene draws itself anew

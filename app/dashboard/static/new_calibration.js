@@ -86,7 +86,7 @@ class Calibration {
     state.textContent = `${answer.document.cameras.length} cameras`;
     this.element("rig-form").querySelector("fieldset").disabled = !this.mayWrite || this.isRegistered;
     this.element("rig-form").querySelector("[type=submit]").disabled = answer.refused;
-    this.element("rig-waits").textContent = answer.refused ? "What is marked ✕ above has the rig refused." : "";
+    this.element("rig-waits").textContent = answer.refused ? "For what is marked ✕ above the rig would be refused." : "";
   }
 
   /** Draws what could be placed; what is wrong with a camera is its mark. */
