@@ -22,11 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from models.baselines import default_gains, gaussian_ridge
-from models.fusion import FLOOR, OmegaBase
+from models.fusion import FLOOR
 from models.heatmap import decode
 from models.metalearning import samples
 from models.metalearning.train import LIT
 from models.metrics import detected
+from models.pair_weights import OmegaBase
 from models.rig import Rig
 from models.torch_fusion import KnotWeights, PencilFusion
 from models.weights import load_omega

@@ -3,8 +3,9 @@
 import numpy as np
 
 from models.affine import ACROSS, theta_of_pair
-from models.fusion import Fuser, OmegaBase
+from models.fusion import Fuser
 from models.geometry import fundamental_matrix
+from models.pair_weights import OmegaBase
 from models.rig import Rig
 from models.views import HEATMAP_SIZE
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from models.affine import PIXELS
 from models.errors import CheckpointMismatch, CorruptArtifact
-from models.fusion import LowRank, OmegaBase
+from models.pair_weights import LowRank, OmegaBase
 from models.rig import Rig
 from models.views import HEATMAP_SIZE
 

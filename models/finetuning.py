@@ -28,12 +28,12 @@ from models.factorised import (
     softmax_error,
     target_pixels,
 )
-from models.fusion import OmegaBase
 from models.heatmap import HEATMAP_SIZE
 from models.labelled import LabelledFrames
 from models.learning import Learned, Task
 from models.line_search import blurred, find_lines
 from models.naivefuse_samples import thinned
+from models.pair_weights import OmegaBase
 from models.starts import Start
 from models.torch_fusion import detection_loss
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from models.curves import Observe
 from models.fanout import Spread, in_turn
-from models.fusion import OmegaBase
 from models.labelled import LabelledFrames
 from models.methods import AdaptationOptions
+from models.pair_weights import OmegaBase
 from models.rig import Rig
 
 Progress = Callable[[str, float], None]

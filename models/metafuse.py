@@ -21,10 +21,10 @@ from models.curves import Curves
 from models.errors import InsufficientLabels
 from models.extrinsics import extrinsics_from_labels
 from models.fanout import Arrays
-from models.fusion import OmegaBase
 from models.labelled import LabelledFrames
 from models.learning import Learned, Parts, Task
 from models.methods import AdaptationOptions
+from models.pair_weights import OmegaBase
 from models.rig import Rig
 from models.torch_fusion import KnotWeights, PencilFusion, detection_loss
 from models.weights import default_omega

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from models.errors import InsufficientLabels
 from models.fanout import Arrays, Spread, in_turn
-from models.fusion import PLAIN_SUM, LowRank
 from models.labelled import LabelledFrames
 from models.learning import Learned, Task
 from models.naivefuse_factors import Product, stacked, truncate
 from models.naivefuse_ridge import NONE, RIDGES, best_ridge, dual
 from models.naivefuse_samples import Problem, Samples, thinned
 from models.naivefuse_sparse import fit_sparse
+from models.pair_weights import PLAIN_SUM, LowRank
 
 RANK = 96  # beyond it nothing is gained that was measured, not even by sparse weights
 MOST_SAMPLES = {"l2": 17_000, "none": 6_000, "l1": 1_700, "l21": 1_700}

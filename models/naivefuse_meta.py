@@ -32,12 +32,12 @@ from models import naivefuse
 from models.affine import PIXELS
 from models.baselines import default_gains
 from models.checkpoint import CODE_VERSION
-from models.fusion import LowRank
 from models.heatmap import HEATMAP_SIZE
 from models.learning import Learned, Task
 from models.naivefuse_factors import Product, truncate
 from models.naivefuse_ridge import dual
 from models.naivefuse_samples import Array32, Problem, Samples
+from models.pair_weights import LowRank
 from models.weights import FOLDER, load_sealed, save_sealed
 from models.worlds import Detector, World, make_world, random_rig
 

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.affine import HALF, PIXELS
-from models.fusion import FLOOR, LowRank
+from models.fusion import FLOOR
 from models.heatmap import HEATMAP_SIZE, render
 from models.labelled import LabelledFrames
+from models.pair_weights import LowRank
 
 Array32 = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from models.affine import ACROSS, ALONG
 from models.baselines import EPIPOLAR_SIGMA_PX
-from models.fusion import OmegaBase
+from models.pair_weights import OmegaBase
 from models.weights import FOLDER, load_omega
 
 _INK, _LEARNED, _GREY = "#222222", "#0b6e99", "#999999"

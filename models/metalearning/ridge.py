@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import conv1d, interpolate
 
 from models.affine import ACROSS
-from models.fusion import OmegaBase
 from models.heatmap import HEATMAP_SIZE
+from models.pair_weights import OmegaBase
 
 _KERNEL = torch.exp(-0.5 * torch.arange(-4.0, 5.0).square() / 1.5**2)[None, None]
 _KERNEL /= _KERNEL.sum()

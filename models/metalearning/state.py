@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from models.errors import CorruptArtifact, InvalidOptions
-from models.fusion import OmegaBase
 from models.metalearning import ridge
 from models.metalearning.schedule import Schedule
+from models.pair_weights import OmegaBase
 
 
 @dataclass

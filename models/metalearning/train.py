@@ -13,12 +13,12 @@ from torch import Tensor
 
 from models.baselines import default_gains
 from models.errors import InvalidOptions
-from models.fusion import OmegaBase
 from models.metalearning.draw import Episode, Episodes, stream
 from models.metalearning.ranks import Ranks
 from models.metalearning.ridge import ridge
 from models.metalearning.schedule import Schedule
 from models.metalearning.state import State, averaging_start
+from models.pair_weights import OmegaBase
 from models.torch_fusion import PencilFusion, detection_loss
 
 LIT = 0.05  # while learning, source pixels that no heatmap of an episode has above this are left out

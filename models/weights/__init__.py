@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from models.errors import CorruptArtifact
-from models.fusion import OmegaBase
+from models.pair_weights import OmegaBase
 
 FOLDER = Path(__file__).parent
 _NAME = "omega_base"

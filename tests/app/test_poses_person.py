@@ -19,9 +19,9 @@ from app.client import RigFuseClient
 from models.backbone import Backbone
 from models.crops import follow
 from models.cutting import ViewCutter
-from models.fusion import PLAIN_SUM
 from models.geometry import image_to_view
 from models.motion import random_motion
+from models.pair_weights import PLAIN_SUM
 from models.rig import Camera, Rig
 from models.runtime import Engine, Poses
 from models.views import View

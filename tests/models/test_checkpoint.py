@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from models.checkpoint import Checkpoint, _digest
 from models.errors import CheckpointMismatch, CorruptArtifact
-from models.fusion import OmegaBase
+from models.pair_weights import OmegaBase
 
 
 def small():

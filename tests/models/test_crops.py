@@ -11,10 +11,11 @@ from models.checkpoint import Checkpoint
 from models.crops import CropOptions, follow, person_views
 from models.detector import Detector, detect
 from models.errors import InvalidOptions
-from models.fusion import PLAIN_SUM, Fuser, LowRank
+from models.fusion import Fuser
 from models.geometry import project, view_to_image
 from models.heatmap import HEATMAP_SIZE
 from models.motion import random_motion
+from models.pair_weights import PLAIN_SUM, LowRank
 from models.rig import Rig
 from models.runtime import Engine, Manner
 from models.studios import disturb

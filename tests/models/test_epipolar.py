@@ -8,8 +8,9 @@ from models.adaptation import adapt
 from models.affine import transform
 from models.baselines import calibrated_theta, gaussian_ridge
 from models.checkpoint import Checkpoint
-from models.fusion import FLOOR, Fuser, OmegaBase
+from models.fusion import FLOOR, Fuser
 from models.heatmap import render
+from models.pair_weights import OmegaBase
 from models.runtime import Engine
 from models.worlds import Detector, make_world, random_rig
 

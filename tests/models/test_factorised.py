@@ -17,8 +17,9 @@ from models.factorised import (
     softmax_error,
     target_pixels,
 )
-from models.fusion import Fuser, OmegaBase
+from models.fusion import Fuser
 from models.heatmap import render
+from models.pair_weights import OmegaBase
 from models.worlds import Detector, make_world
 
 EVERY = TargetPixels(torch.arange(4096), torch.ones(4096))

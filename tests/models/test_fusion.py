@@ -6,9 +6,10 @@ from model_rigs import reordered, studio
 
 from models.affine import transform
 from models.baselines import calibrated_theta, epipolar_fuser, gaussian_ridge
-from models.fusion import FLOOR, Fuser, OmegaBase
+from models.fusion import FLOOR, Fuser
 from models.geometry import project
 from models.heatmap import decode, render
+from models.pair_weights import OmegaBase
 from models.pencil import KNOTS
 from models.weights import default_omega
 

@@ -6,11 +6,12 @@ from model_rigs import studio
 
 from models import metrics
 from models.errors import InsufficientLabels
-from models.fusion import FLOOR, PLAIN_SUM, Fuser, LowRank
+from models.fusion import FLOOR, Fuser
 from models.heatmap import decode, render
 from models.labelled import LabelledFrames
 from models.naivefuse import fit
 from models.naivefuse_ridge import RIDGES
+from models.pair_weights import PLAIN_SUM, LowRank
 from models.worlds import Detector, make_world
 
 

@@ -6,7 +6,7 @@ from model_rigs import studio
 
 from models.adaptation import adapt
 from models.errors import CorruptArtifact
-from models.fusion import PLAIN_SUM, Fuser, LowRank
+from models.fusion import Fuser
 from models.heatmap import render
 from models.naivefuse import fit
 from models.naivefuse_meta import (
@@ -20,6 +20,7 @@ from models.naivefuse_meta import (
 )
 from models.naivefuse_ridge import dual
 from models.naivefuse_samples import TARGET_SIGMA_PX, Problem
+from models.pair_weights import PLAIN_SUM, LowRank
 from models.worlds import Detector, make_world
 
 

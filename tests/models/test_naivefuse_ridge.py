@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from model_rigs import studio
 
-from models.fusion import LowRank
 from models.naivefuse_factors import Product, stacked, truncate
 from models.naivefuse_ridge import NONE, best_ridge, dual
 from models.naivefuse_samples import Problem, Samples, thinned
+from models.pair_weights import LowRank
 from models.worlds import Detector, make_world
 
 

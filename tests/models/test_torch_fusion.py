@@ -7,8 +7,9 @@ from hypothesis.extra.numpy import arrays
 from model_rigs import studio
 
 from models.baselines import calibrated_theta, gaussian_ridge
-from models.fusion import Fuser, OmegaBase
+from models.fusion import Fuser
 from models.heatmap import render
+from models.pair_weights import OmegaBase
 from models.torch_fusion import FAR_PX, NEAR_PX, SOFTNESS, PencilFusion, detection_loss
 from models.weights import default_omega
 

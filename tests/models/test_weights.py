@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from models.errors import CorruptArtifact
-from models.fusion import OmegaBase
+from models.pair_weights import OmegaBase
 from models.weights import FOLDER, default_omega, load_omega, save_omega
 
 OMEGA = OmegaBase(np.linspace(-1, 1, 4096, dtype=np.float32).reshape(64, 64), (0.5, 1.25), 3.5)
