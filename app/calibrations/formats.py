@@ -107,8 +107,10 @@ def _plain(value: Any, depth: int) -> Any:
         return [_plain(each, depth + 1) for each in value]
     if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, int | float):
-        return value if math.isfinite(value) and (isinstance(value, float) or abs(value) < 1 << 53) else None
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 53 else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     return str(value).encode("utf-8", "replace").decode()
 
 

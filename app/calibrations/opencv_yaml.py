@@ -13,18 +13,24 @@ import yaml
 from app.calibrations.cameras import Document, entry
 from models.errors import InvalidInput
 
-_LARGEST = 256 << 10  # it is read slowly, and no calibration is so long
+_LARGEST = 128 << 10  # it is read slowly, and no calibration is so long
+_LONGEST = 1000  # characters of one value: sixtieths, such as 1:30:00, are read in a time that grows with their square
 _HEAD = re.compile(r"^(%YAML.*|---.*)$", re.MULTILINE)
 _NEITHER = "The YAML is no stereo calibration (M1, D1, M2, D2, R, T) and has no names with K_, R_ and T_ of each."
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no annotations
-    """Reads matrices; refuses aliases, with which a short text could become a huge one."""
+    """Reads matrices; refuses aliases, with which a short text could become a huge one, and values without end."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it has aliases")
         return super().compose_node(parent, index)
+
+    def construct_scalar(self, node: Any) -> Any:
+        if len(node.value) > _LONGEST:
+            raise yaml.YAMLError(f"a value has more than {_LONGEST:,} characters")
+        return super().construct_scalar(node)
 
 
 def _matrix(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
@@ -51,7 +57,7 @@ def read(text: str) -> Document:
         raise InvalidInput(f"A calibration in YAML is at most {_LARGEST:,} characters long.", at="body")
     try:
         content = yaml.load(_HEAD.sub("", text), _Loader)  # noqa: S506 - it is a safe loader
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter of tags that do not fit
         told = " ".join(str(error).split())[:200]
         raise InvalidInput(f"The calibration is not YAML that can be read: {told}.", at="body") from error
     if not isinstance(content, dict):

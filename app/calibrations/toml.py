@@ -11,7 +11,8 @@ from typing import Any
 from app.calibrations.cameras import Document, entry, name_of
 from models.errors import InvalidInput
 
-_CAMERA = {"matrix", "translation", "rotation"}
+_LARGEST = 256 << 10
+_MOST_DOTS = 100  # in a line: a key of many parts, a.b.c…, is read in a time that grows with the square of their number
 
 
 def reads(text: str) -> bool:
@@ -21,9 +22,13 @@ def reads(text: str) -> bool:
 
 def read(text: str) -> Document:
     """The document; raises InvalidInput with the line at fault."""
+    if len(text) > _LARGEST or any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+        raise InvalidInput(
+            f"A calibration in TOML has at most {_LARGEST:,} characters, and {_MOST_DOTS} dots in a line.", at="body"
+        )
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also of an integer without end
         raise InvalidInput(f"The calibration is not TOML that can be read: {error}.", at="body") from error
     tables = {**content, **_nested(content)}
     cameras = [

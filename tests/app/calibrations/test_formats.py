@@ -98,6 +98,11 @@ def test_what_the_service_answered_of_a_rig_can_be_inspected_again() -> None:
         ("a: &x [1]\nb: *x\nc: !!opencv-matrix {}", "aliases"),
         ("a: !!opencv-matrix {", "not YAML"),
         ("a: !!opencv-matrix" + " " * 300_000, "at most"),
+        ("[a]\nmatrix = " + "1" * 5000, "not TOML"),
+        ("[a]\nmatrix = 1\n" + "a." * 50_000 + "a = 1", "dots in a line"),
+        ("[a]\nmatrix = 1\n" + "\n" * 300_000, "at most"),
+        *((f"a: !!opencv-matrix {{}}\nb: !!{tag} ''", "not YAML") for tag in ("int", "float", "bool", "timestamp")),
+        ("a: !!opencv-matrix {}\nb: 1" + ":1" * 20_000, "not YAML"),
         (b"\xff\xfe", "UTF-8: byte 0"),
     ],
 )
@@ -113,6 +118,8 @@ def test_what_json_cannot_hold_does_not_come_through() -> None:
     json.dumps(document, allow_nan=False)
     odd = formats.read('{"cameras": [{"id": "\\ud800", "t": [1e999, 1, 123456789012345678901234567890]}]}').document
     assert odd["cameras"][0] == {"id": "?", "t": [None, 1, None]}
+    endless = formats.read(f'{{"cameras": [{{"width": {"9" * 400}, "height": -{"9" * 400}}}]}}').document
+    assert endless["cameras"][0] == {"width": None, "height": None}
 
 
 @given(st.sampled_from(["toml", "qualisys", "opencv"]), st.data())
