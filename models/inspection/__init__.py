@@ -21,7 +21,7 @@ from models.rig import Rig
 
 __all__ = ["Change", "Edit", "Finding", "Inspection", "Placed", "Severity", "inspect"]
 
-_MOST_PLACED = 64  # a rig has 32 at most
+_MOST_PLACED = 48  # a rig has 32 at most; time and memory grow with the fourth power
 _EXPLAINS = {"pose_convention", "units"}  # why the rig is refused, whatever the words of the refusal
 _ORDER = list(Severity)
 

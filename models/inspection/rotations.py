@@ -52,7 +52,7 @@ def _mirrored(draft: Draft, mirrored: Sequence[int], half_angles: Array) -> Find
     sentence = "R mirrors: its determinant is −1" + (", for every camera. " if every else ". ")
     sentence += "Camera axes are x right, y down, z forward."
     values = {}
-    if every and all(station.t is not None for station in draft.stations):
+    if every and len(half_angles) == len(draft.stations):  # all of them are placed
         R = np.stack([nearest(station.R) for station in draft.stations if station.R is not None])
         t = np.stack([station.t for station in draft.stations if station.t is not None])
         axis = max(_FLIPS, key=lambda name: _quality(R, t, _FLIPS[name], half_angles))

@@ -62,6 +62,13 @@ def test_poses_in_another_convention_are_found_and_mended(good: Rig, spoil: str)
     assert codes(changed(document, found[0])) == set()
 
 
+def test_mirrored_poses_are_found_where_a_lens_is_not_known_too() -> None:
+    document = spoiled(studio(5).to_dict(), POSES["mirrored y"])
+    del document["cameras"][2]["K"]
+    (_, found) = [finding for finding in inspect(document).findings if finding.severity is Severity.ERROR]
+    assert (found.code, found.change) == ("mirrored", None)
+
+
 @pytest.mark.parametrize(("written", "read"), [("m", "cm"), ("m", "mm"), ("mm", "m"), ("mm", "cm"), ("cm", "mm")])
 def test_another_unit_is_found_and_mended(written: str, read: str) -> None:
     factor = {"m": 1, "cm": 100, "mm": 1000}[written]
