@@ -10,7 +10,6 @@ from app.deps import ArtifactsDep, DatabaseDep, ReadSessionDep, SessionDep
 from app.keeping import let_go
 from app.pagination import Page, PageDep
 from app.problems import responses
-from app.request_frames.repository import trim
 from app.rigs import purging, repository, service
 from app.rigs.cache import RigCache
 from app.rigs.schemas import RigIn, RigOut, RigPatch
@@ -77,8 +76,7 @@ def read(rig_id: Id, session: ReadSessionDep, rigs: RigsDep) -> RigOut:
 def change(rig_id: Id, patch: RigPatch, database: DatabaseDep, artifacts: ArtifactsDep, rigs: RigsDep) -> RigOut:
     """Name, notes and tags may change, and how long things are kept; the calibration never does."""
     with database.session() as session:
-        row = service.change(session, rig_id, patch)
-        surplus = trim(session, row.id, row.request_frames_kept) if patch.request_frames_kept is not None else []
+        row, surplus = service.change(session, rig_id, patch)
         changed = service.describe(session, [row], rigs)[0]
     let_go(database, artifacts, surplus)
     return changed

@@ -9,6 +9,7 @@ from app import audit
 from app.access.principal import Scope, acting
 from app.access.tenancy import studio_of_new
 from app.errors import Forbidden
+from app.request_frames.repository import trim
 from app.rigs import repository
 from app.rigs.cache import RigCache
 from app.rigs.schemas import RigIn, RigOut, RigPatch, RigStatus
@@ -41,10 +42,11 @@ def register(session: Session, sent: RigIn) -> RigRow:
     return row
 
 
-def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
+def change(session: Session, rig_id: str, patch: RigPatch) -> tuple[RigRow, list[str]]:
     """Change name, notes, tags or, with the scope ``admin``, how long things are kept; what is left out stays.
 
-    So does what is null, but for how long things are kept: there null is to follow the deployment again.
+    So does what is null, but for how long things are kept: there null is to follow the deployment again. Answers the
+    row, and the digests of frames that it keeps no longer, for ``keeping.let_go`` once this is committed.
     """
     row = repository.get_usable_rig(session, rig_id)
     sent = patch.model_dump(exclude_unset=True)
@@ -59,7 +61,7 @@ def change(session: Session, rig_id: str, patch: RigPatch) -> RigRow:
     for field, value in changes.items():
         setattr(row, field, _unique(value) if field == "tags" else value)
     session.flush()
-    return row
+    return row, trim(session, row.id, row.request_frames_kept) if "request_frames_kept" in changes else []
 
 
 def archive(session: Session, rig_id: str) -> None:

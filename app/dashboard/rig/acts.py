@@ -17,6 +17,7 @@ from app.dashboard.rig.reading import read_rig
 from app.db import Database
 from app.deps import ArtifactsDep, DatabaseDep, QueueDep, SessionDep
 from app.errors import Conflict
+from app.keeping import let_go
 from app.rigs import service as rigs_service
 from app.rigs.cache import RigCache
 from app.rigs.repository import get_rig, get_usable_rig
@@ -129,7 +130,8 @@ def describe(
 def keep_frames(rig_id: Id, act: ActDep, frames: Annotated[int, Form(ge=0, le=1000)]) -> Response:
     """How many frames of pose requests are kept to be looked at; 0 is none."""
     with act.database.session() as session:
-        rigs_service.change(session, rig_id, RigPatch(request_frames_kept=frames))
+        _, surplus = rigs_service.change(session, rig_id, RigPatch(request_frames_kept=frames))
+    let_go(act.database, act.artifacts, surplus)
     return act.answer(rig_id)
 
 

@@ -13,7 +13,7 @@ from running import Service
 from stored import checkpoint_of, store
 
 from app.settings import Settings
-from app.tables import CaptureRow, CheckpointRow, RigRow, utc_now
+from app.tables import CaptureRow, CheckpointRow, RequestFrameRow, RigRow, utc_now
 from models.checkpoint import Checkpoint
 from models.worlds import World
 
@@ -153,9 +153,21 @@ def test_an_adaptation_is_started_with_a_capture(service: Service, adapted: tupl
     assert "An adaptation waits for a worker." in page(service, rig)
 
 
+def store_frame(service: Service, rig: str) -> str:
+    """Keep a frame of a request; answers its digest."""
+    sha256 = service.app.state.artifacts.put_bytes(b"a frame")
+    with service.app.state.db.session() as session:
+        session.add(RequestFrameRow(rig_id=rig, frame="0", kind="images", source_sha256=sha256, size_bytes=7))
+    return sha256
+
+
 def test_what_is_kept_of_requests_is_said_here(service: Service, rig: str) -> None:
     assert act(service.client, rig, "keep-frames", frames=20).status_code == 303
     assert "The last 20 frames of pose requests are kept" in page(service, rig)
+    frame = store_frame(service, rig)
+    assert act(service.client, rig, "keep-frames", frames=0).status_code == 303
+    assert service.client.get(f"/v1/rigs/{rig}/request-frames").json()["items"] == []
+    assert not service.app.state.artifacts.holds(frame)
     assert act(service.client, rig, "keep-frames", frames=-1).status_code == 422
     assert act(service.client, rig, "describe", name="x", tags=",".join(map(str, range(40)))).status_code == 422
     assert act(service.client, rig, "describe", name="").status_code == 422
