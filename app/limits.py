@@ -124,8 +124,7 @@ class _Body:
 
 async def _is_turned_away(scope: Scope) -> bool:
     """Whether a body comes from somebody whose key will not do: it is then not read into memory first."""
-    has_body = scope["method"] not in {"GET", "HEAD", "OPTIONS"} and scope["path"].startswith("/v1/")
-    return has_body and await is_stranger(HTTPConnection(scope))
+    return scope["method"] not in {"GET", "HEAD", "OPTIONS"} and await is_stranger(HTTPConnection(scope))
 
 
 def _is_huge(scope: Scope) -> bool:

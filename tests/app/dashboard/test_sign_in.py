@@ -68,6 +68,16 @@ def test_nobody_is_sent_to_another_host_after_signing_in(service: Service, elsew
         assert sign_in(client, ROOT_KEY, elsewhere).headers["location"] == "/"
 
 
+def test_a_form_of_a_stranger_is_not_read(service: Service) -> None:
+    endless = {f"field{number}": "x" for number in range(5000)}  # more than is taken of anybody
+    with browser(service) as client:
+        for path in ("/rigs/rig_0/describe", "/sign-in"):
+            refused = client.post(path, data=endless, headers=OURS | {"HX-Request": "true"})
+            assert refused.status_code == 401
+        client.cookies.set(COOKIE, "of nobody")
+        assert client.post("/rigs/rig_0/describe", data=endless, headers=OURS).status_code == 303
+
+
 def test_a_wrong_key_signs_nobody_in(service: Service) -> None:
     with browser(service) as client:
         answer = sign_in(client, "rf_<script>")
