@@ -27,8 +27,8 @@ def examined(path: Path, units: str | None) -> CalibrationOut:
     """What is found in a calibration."""
     calibration = _read(path)
     document = calibration.document | ({} if units is None else {"units": units})
-    calibration, inspection = service.examine(json.dumps(document))
-    return CalibrationOut.of(calibration.format, calibration.document, inspection)
+    again, inspection = service.examine(json.dumps(document))
+    return CalibrationOut.of(calibration.format, again.document, inspection)
 
 
 def lines(answer: CalibrationOut) -> Iterator[str]:

@@ -94,6 +94,8 @@ def test_the_command_checks_and_registers_a_file_of_another_tool(served: Service
     path.write_text(written.toml(RIG))
     checked = CliRunner().invoke(cli, ["rig", "check", str(path)])
     assert (checked.exit_code, "4 cameras" in checked.output) == (0, True)
+    told = CliRunner().invoke(cli, ["rig", "check", str(path), "--json"])
+    assert json.loads(told.stdout)["format"] == "toml"
     refused = CliRunner().invoke(cli, ["rig", "check", str(path), "--units", "mm"])
     assert (refused.exit_code, "→ Read the calibration in m" in refused.output) == (1, True)
     environment = {"RIGFUSE_URL": str(served.client.base_url), "RIGFUSE_API_KEY": KEY}
