@@ -122,4 +122,4 @@ def _scores(row: sa.Row[Any]) -> dict[str, Any]:
     metrics = (row.manifest or {}).get("metrics") or {}
     fused = metrics.get("fused") or {}
     told = {column: (metrics.get(system) or {}).get(score) for column, (system, score) in SCORES.items()}
-    return {**told, "held_out_px": fused.get("reprojection_median_px") or fused.get("reprojection_px")}
+    return {**told, "held_out_px": fused.get("reprojection_median_px") or fused.get("reprojection_px") or None}
