@@ -147,6 +147,7 @@ def _check_local(connection: HTTPConnection) -> None:
     if connection.scope.get("method") in _LOOKING:
         return
     site, origin = connection.headers.get("sec-fetch-site"), connection.headers.get("origin")
-    if site in {"cross-site", "same-site"} or (origin and urlsplit(origin).hostname not in LOOPBACK_HOSTS):
+    foreign = origin and urlsplit(origin).hostname not in LOOPBACK_HOSTS
+    if site in {"cross-site", "same-site"} or (foreign and site != "same-origin"):
         at = "header.sec-fetch-site" if site else "header.origin"
         raise Forbidden("Without API keys, whatever pages of other sites ask for is refused.", at=at)

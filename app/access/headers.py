@@ -9,7 +9,7 @@ API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 """For answers that are no pages: should a browser show one, nothing in it is loaded, run or framed."""
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # without any, browsers send forms of our own pages with "Origin: null"
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 CORS: dict[str, Any] = {

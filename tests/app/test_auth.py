@@ -74,6 +74,8 @@ def test_without_keys_only_this_machine_is_answered(service: Service) -> None:
     assert (posted.status_code, posted.json()["code"]) == (403, "forbidden")
     posted = service.client.post("/v1/rigs", json={}, headers={"Origin": "https://evil.example"})
     assert (posted.status_code, posted.json()["at"]) == (403, "header.origin")
+    ours = {"Sec-Fetch-Site": "same-origin", "Origin": "null"}  # as a form of a page without referrers is sent
+    assert service.client.post("/v1/rigs", json={}, headers=ours).status_code == 422
 
 
 def test_without_keys_one_of_ours_must_be_good_all_the_same(service: Service) -> None:

@@ -31,7 +31,7 @@ def test_no_answer_can_be_framed_sniffed_or_kept(service: Service, method: str, 
     answer = service.client.request(method, path)
     assert answer.status_code == status
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert "strict-transport-security" not in answer.headers
     assert answer.headers.get("cache-control") == ("no-store" if path.startswith("/v1") else None)
