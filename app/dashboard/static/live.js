@@ -7,23 +7,45 @@ import { tellTimes } from "./times.js";
 const AGAIN_MS = 3_000;
 const KEPT_OPEN = new Set(["DETAILS", "DIALOG"]);
 
+const newest = new WeakMap(); // the content last given to an element: what was kept from it then may be due later
+
+const isAsking = (node) => node.tagName === "DIALOG" && node.open;
+const isTyped = (old, now) => "defaultValue" in old && old.value !== old.defaultValue && old.value !== now.value;
+
 const callbacks = {
-  beforeNodeMorphed: (old) => !old.dataset?.keep && !(old.tagName === "DIALOG" && old.open),
-  beforeNodeRemoved: (old) => !(old.tagName === "DIALOG" && old.open),
-  beforeAttributeUpdated: (name, element) => !(name === "open" && KEPT_OPEN.has(element.tagName)),
+  beforeNodeMorphed: (old, now) => !old.dataset?.keep && !isAsking(old) && !isTyped(old, now),
+  beforeNodeRemoved: (old) => !isAsking(old),
+  beforeAttributeUpdated: (name, element) =>
+    !(name === "open" && KEPT_OPEN.has(element.tagName)) && !(name === "tabindex" && element === document.activeElement),
 };
 
 /** Puts a new version of its content into an element, changing only what differs. */
 export function morph(element, html) {
+  const held = document.activeElement, around = held?.closest("section");
+  newest.set(element, html);
   window.Idiomorph.morph(element, html, { morphStyle: "innerHTML", ignoreActiveValue: true, callbacks });
   window.htmx.process(element);
   tellTimes(element);
+  if (held && !held.isConnected) focusOn(around?.isConnected ? around : document.getElementById("main"));
   element.dispatchEvent(new CustomEvent("live:changed", { bubbles: true }));
+}
+
+/** What had the focus is gone: whoever uses the keyboard goes on from the section that it was in. */
+function focusOn(section) {
+  section.tabIndex = -1;
+  section.focus({ preventScroll: true });
+}
+
+/** A question that was closed is asked anew the next time, about what is there by then. */
+function askAnew(element, dialog) {
+  for (const form of dialog.querySelectorAll("form")) form.reset();
+  if (newest.has(element)) morph(element, newest.get(element));
 }
 
 class Live {
   constructor(element, signIn) {
     Object.assign(this, { element, signIn, source: null, timer: 0 });
+    element.addEventListener("close", ({ target }) => askAnew(element, target), true); // it does not bubble
   }
 
   open() {

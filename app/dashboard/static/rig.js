@@ -1,7 +1,5 @@
 // The page of a rig: its 3D view, mounted once; the matrix and the tables, put right after every change that comes live.
 
-import { notice } from "./app.js";
-import { morph } from "./live.js";
 import { PairMatrix } from "./rig_matrix.js";
 import { mountScene } from "./scene.js";
 import { keepSorted } from "./sorting.js";
@@ -50,11 +48,3 @@ for (const kind of ["pointerover", "focusin"]) {
     else if (advice) scene.highlight(JSON.parse(advice.dataset.cameras));
   });
 }
-
-// An act is answered with what the page shows now; the stream would bring the same a moment later.
-document.addEventListener("htmx:afterRequest", ({ detail }) => {
-  if (detail.successful && detail.elt.matches?.("[data-part]")) {
-    morph(page, detail.xhr.responseText);
-    notice(detail.elt.closest("dialog") ? "Done; it is so for everybody now." : "Saved.");
-  }
-});
