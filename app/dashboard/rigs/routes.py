@@ -65,7 +65,9 @@ def rigs(page: PageDep, session: ReadSessionDep, asked: AskedDep) -> HTMLRespons
     """The whole page; for htmx the part that another view of it changes."""
     context = _context(page, session, asked)
     if page.request.headers.get("hx-target") == "rigs":
-        shown = {"HX-Push-Url": f"/{asked.query}"}  # without what a form sends and nobody asked for
+        # Without what a form sends and nobody asked for; what is typed leaves one step to go back, not one a letter.
+        how = "HX-Replace-Url" if page.request.headers.get("hx-trigger") == "find" else "HX-Push-Url"
+        shown = {how: f"/{asked.query}"}
         return HTMLResponse(page.part("_rigs_part.html", **context), headers=HEADERS | shown)
     return page.show("rigs.html", **context)
 

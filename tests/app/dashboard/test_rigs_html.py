@@ -80,6 +80,9 @@ def test_htmx_gets_the_part_and_whoever_goes_back_gets_the_page(service: Service
     part = service.client.get("/", params=sent, headers={"HX-Request": "true", "HX-Target": "rigs"})
     assert part.text.startswith(f'<div id="rigs" data-live="/live/rigs?q={rig}">')
     assert part.headers["HX-Push-Url"] == f"/?q={rig}"
+    typed = service.client.get("/", params=sent, headers={"HX-Target": "rigs", "HX-Trigger": "find"}).headers
+    assert typed["HX-Replace-Url"] == f"/?q={rig}"
+    assert "HX-Push-Url" not in typed
     restored = {"HX-Request": "true", "HX-History-Restore-Request": "true"}
     assert service.client.get("/", params={"q": rig}, headers=restored).text.startswith("<!doctype html>")
 
