@@ -26,7 +26,8 @@ function open(number, told = "") {
     state.textContent = told;
     state.className = "badge good";
     document.getElementById(`title-${number}`).focus({ preventScroll: true });
-    STEPS[number - 1].section.scrollIntoView({ behavior: "smooth", block: "start" });
+    const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    STEPS[number - 1].section.scrollIntoView({ behavior: isCalm ? "instant" : "smooth", block: "start" });
   }
 }
 
@@ -47,6 +48,9 @@ if (given.rig) {
   frames.begin(given.rig);
   open(2, given.rig.name);
 }
+
+// A file that is dropped beside its place is not opened instead of this page.
+for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => event.preventDefault());
 
 // Leaving with something half done asks; the browser has its own words for it.
 addEventListener("beforeunload", (event) => {

@@ -47,8 +47,8 @@ class Calibration {
 
   /** Looks at a text in whatever format it is. */
   async look(text, source) {
-    await this.inspect(() => ask("/v1/calibrations/inspect", { body: text, headers: { "Content-Type": "text/plain" } }));
-    if (this.answer) this.element("calibration-source").textContent = `${source}: ${this.answer.document.cameras.length} cameras`;
+    const looked = await this.inspect(() => ask("/v1/calibrations/inspect", { body: text, headers: { "Content-Type": "text/plain" } }));
+    if (looked) this.element("calibration-source").textContent = `${source}: ${this.answer.document.cameras.length} cameras`;
   }
 
   /** Looks at a document again, after something in it was changed. */
@@ -61,13 +61,16 @@ class Calibration {
     );
   }
 
+  /** Takes the answer, unless it is late; tells whether it did. */
   async inspect(asking) {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     try {
       const answer = await asking();
       if (turn === this.turn) this.take(answer);
+      return turn === this.turn;
     } catch (problem) {
       if (turn === this.turn) tell(this.element("calibration-refused"), problem.message);
+      return false;
     }
   }
 
@@ -119,8 +122,11 @@ class Calibration {
 
   async register() {
     const refused = this.element("rig-refused");
+    if (this.isRegistering) return; // pressed twice is meant once
     tell(refused, "");
     try {
+      this.form.checkVolume();
+      this.isRegistering = true;
       const rig = await sendJson("/v1/rigs", this.form.document());
       this.isRegistered = true;
       this.element("calibration-drop").hidden = true;
@@ -128,6 +134,8 @@ class Calibration {
       this.registered({ id: rig.id, name: rig.name, joints: rig.joints, cameras: rig.cameras.map(({ id }) => id) });
     } catch (problem) {
       tellProblem(refused, problem, this.element("rig-form"));
+    } finally {
+      this.isRegistering = false;
     }
   }
 

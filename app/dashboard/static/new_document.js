@@ -1,5 +1,7 @@
 // The rig's document and the fields that change it: the document is what counts, the fields show it.
 
+import { Problem } from "./new_api.js";
+
 /** The document after edits, each a JSON pointer and a value. */
 export function edited(document, edits) {
   const copy = structuredClone(document);
@@ -77,6 +79,13 @@ export class RigForm {
     else if (typed.length === 6 && !values.some(Number.isNaN)) {
       this.change({ volume: { min: values.slice(0, 3), max: values.slice(3) } });
     }
+  }
+
+  /** Throws Problem where a volume is half typed: the document has it as it was before. */
+  checkVolume() {
+    const good = this.corners.filter(({ value }) => value.trim() && !Number.isNaN(Number(value.replace(",", "."))));
+    if (good.length === 6 || this.corners.every(({ value }) => !value.trim())) return;
+    throw new Problem(422, { detail: "A volume is six numbers, or none.", at: "volume" });
   }
 
   /** What is sent to register. */

@@ -9,9 +9,9 @@ const MOST = 40;
 export function showFindings(element, { document, findings, cameras }, { point, apply }) {
   const names = new Map(cameras.map(({ index, id }) => [index, id]));
   const nameOf = (index) => names.get(index) ?? document.cameras[index]?.id ?? `#${index + 1}`;
-  const rows = grouped(findings).slice(0, MOST).map((group) => row(group, nameOf, { point, apply }));
+  const groups = grouped(findings), hidden = groups.length - MOST;
+  const rows = groups.slice(0, MOST).map((group) => row(group, nameOf, { point, apply }));
   const list = made("ul", "findings", ...rows);
-  const hidden = findings.length - MOST;
   element.replaceChildren(
     made("h3", "", findings.length ? "What was found" : "Nothing looks wrong"),
     ...(findings.length ? [list] : [made("p", "muted", "Units, axes, lenses and overlap are as in a studio.")]),
