@@ -12,7 +12,6 @@ from running import Service
 from models.rig import Rig
 from models.worlds import World
 
-
 pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database has a part in this
 
 

@@ -13,7 +13,6 @@ from running import Service
 
 from models.worlds import World
 
-
 pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database has a part in this
 
 

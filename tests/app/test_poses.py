@@ -16,7 +16,6 @@ from app.tables import CheckpointRow
 from models.runtime import Engine
 from models.worlds import World
 
-
 pytestmark = pytest.mark.parametrize("service", ["sqlite"], indirect=True)  # no database has a part in this
 
 
