@@ -1,7 +1,7 @@
 """What the viewer's page asks for, frame by frame: a document, pictures and heatmaps."""
 
 import gzip
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Response
@@ -25,25 +25,34 @@ def get_viewer(connection: HTTPConnection) -> Viewer:
 
 
 ViewerDep = Annotated[Viewer, Depends(get_viewer)]
+
+
+async def viewer_turn(viewer: ViewerDep) -> AsyncIterator[None]:
+    """Wait without holding a thread: those that look at frames leave some to all other requests."""
+    async with viewer.turns:
+        yield
+
+
+Turn = Depends(viewer_turn, scope="function")
 AcceptDep = Annotated[str, Header(alias="accept-encoding", include_in_schema=False)]
 
 
 def _add(path: str, find: Callable[..., Subject]) -> None:
     """The endpoints of one kind of frame, which ``find`` finds by the path."""
 
-    @router.get(f"{path}/document")
+    @router.get(f"{path}/document", dependencies=[Turn])
     def document(
         subject: Annotated[Subject, Depends(find)], viewer: ViewerDep, backbone: BackboneDep, accepted: AcceptDep = ""
     ) -> Response:
         return _compressed(viewer.shown(subject, backbone).document, "application/json", accepted)
 
-    @router.get(f"{path}/heatmaps")
+    @router.get(f"{path}/heatmaps", dependencies=[Turn])
     def heatmaps(
         subject: Annotated[Subject, Depends(find)], viewer: ViewerDep, backbone: BackboneDep, accepted: AcceptDep = ""
     ) -> Response:
         return _compressed(viewer.shown(subject, backbone).heatmaps, _BYTES, accepted)
 
-    @router.get(f"{path}/contributions/{{joint}}")
+    @router.get(f"{path}/contributions/{{joint}}", dependencies=[Turn])
     def contributions(
         subject: Annotated[Subject, Depends(find)],
         joint: Annotated[int, Path(ge=0, lt=_MOST_JOINTS)],
@@ -53,7 +62,7 @@ def _add(path: str, find: Callable[..., Subject]) -> None:
     ) -> Response:
         return _compressed(viewer.contributions(subject, joint, backbone), _BYTES, accepted)
 
-    @router.get(f"{path}/pictures/{{camera}}")
+    @router.get(f"{path}/pictures/{{camera}}", dependencies=[Turn])
     def picture(
         subject: Annotated[Subject, Depends(find)],
         camera: Annotated[int, Path(ge=0, le=255)],

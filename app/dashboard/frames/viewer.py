@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from anyio import CapacityLimiter
 
 from app.artifacts import Artifacts
 from app.cache import Cache
@@ -30,6 +31,7 @@ from models.backbone import Backbone
 from models.runtime import Engine
 
 _FILES, _FRAMES = 4, 10_000
+_AT_ONCE = 8  # requests, each of which holds a thread while it waits for a turn of serving
 GetBackbone = Callable[[], Backbone]
 
 
@@ -51,6 +53,7 @@ class Viewer:
 
     def __init__(self, settings: Settings, artifacts: Artifacts, serving: Serving) -> None:
         self._settings, self._artifacts, self._serving = settings, artifacts, serving
+        self.turns = CapacityLimiter(_AT_ONCE)
         self._opened: Cache[tuple[str, ...], Opened] = Cache(_FILES)
         self._frames: Cache[tuple[Any, ...], Looked | Shown] = Cache(
             _FRAMES, weight=settings.viewer_cache_bytes, weigh=lambda frame: frame.nbytes

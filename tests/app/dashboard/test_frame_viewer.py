@@ -1,7 +1,10 @@
 """The frame viewer: what it tells of a frame, that it is what the engine finds, and who may look."""
 
 import gzip
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import cv2
@@ -192,6 +195,21 @@ def test_what_cannot_be_shown_says_why(service: Service, world: World, capture: 
     refused = frame(service, gone, "document")
     assert (refused.status_code, refused.json()["code"]) == (409, "capture_purged")
     assert service.client.get(f"/captures/{gone}/frames").status_code == 409
+
+
+def test_who_looks_at_frames_leaves_threads_to_others(service: Service, world: World) -> None:
+    capture = str(service.upload(service.register(world), payloads.capture(world)).json()["id"])
+    turns, batcher = service.app.state.viewer.turns, service.app.state.serving.batcher
+    with ThreadPoolExecutor(60) as people:
+        with ExitStack() as poses:
+            for _ in range(service.settings.pose_concurrency):
+                poses.enter_context(batcher.turn())
+            looked = [people.submit(frame, service, capture, "document") for _ in range(60)]
+            deadline = time.monotonic() + 20
+            while turns.statistics().tasks_waiting < 60 - turns.total_tokens and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert service.client.get("/v1/rigs", timeout=10).status_code == 200
+        assert {one.result().status_code for one in looked} == {200}
 
 
 def test_pages_list_the_frames_and_show_names_as_text(service: Service, capture: str, world: World) -> None:
