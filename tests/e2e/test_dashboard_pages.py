@@ -79,6 +79,31 @@ def go_to(page: Page, wanted: Locator, most: int = 150) -> None:
     raise AssertionError(f"{wanted} cannot be reached with the tabulator")
 
 
+def test_what_is_typed_stays_and_what_is_asked_is_about_what_is_there(
+    guarded: RunningService, marked: Story, browsing: Browsing
+) -> None:
+    browsing.tolerate("status of 409", "Status Error Code 409")
+    page = sign_in(browsing.open(guarded.url), KEY, marked.pages["rig"])
+    wait_until_live(page)
+    page.get_by_text("Change name, tags and notes").click()
+    page.get_by_label("Name").fill("Half a na")
+    page.get_by_label("Tags").focus()
+    page.get_by_role("button", name="Roll back …").click()
+    with guarded.client(KEY) as client:
+        client.roll_back(marked.rig)  # somebody else, meanwhile
+        expect(page.locator("#next-title + p")).to_contain_text("start the adaptation")
+        page.get_by_role("dialog").get_by_role("button", name="Roll back").dblclick()
+        expect(page.get_by_role("dialog").get_by_role("alert")).to_have_count(1)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Roll back …")).to_have_count(0)
+        assert page.get_by_label("Name").input_value() == "Half a na"
+        page.get_by_role("button", name="Activate …").first.click()
+        page.get_by_role("dialog").get_by_role("button", name="Activate").dblclick()
+        expect(page.get_by_role("button", name="Roll back …")).to_be_visible()
+        assert page.evaluate("document.activeElement.id") == "checkpoints"
+        assert client.rig(marked.rig).active_checkpoint == marked.checkpoint
+
+
 def test_more_tabs_than_a_browser_has_connections_all_work(
     guarded: RunningService, marked: Story, browsing: Browsing
 ) -> None:
