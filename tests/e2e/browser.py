@@ -4,7 +4,6 @@ Faults are errors on the console (a breach of the Content-Security-Policy is one
 answered 5xx, and every request to another host.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,8 +79,7 @@ class Browsing:
 @contextmanager
 def started(playwright: Playwright, path: str) -> Iterator[Browser]:
     """The browser at ``path``, without a window."""
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    browser = playwright.chromium.launch(executable_path=path, args=[*_ARGUMENTS, *sandbox])
+    browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
     yield browser
     browser.close()
 

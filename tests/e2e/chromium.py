@@ -25,9 +25,9 @@ def find() -> str | None:
 
 
 def install() -> str | None:
-    """Debian's or Ubuntu's package, for root; what went wrong, if anything did."""
+    """Debian's package, for root; what went wrong, if anything did."""
     if not shutil.which("apt-get") or os.geteuid() != 0:
-        return "only root on Debian and Ubuntu is served here"
+        return "only root on Debian is served here"
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
         done = subprocess.run([*_APT, *command], env=quiet, check=False, capture_output=True, text=True)
