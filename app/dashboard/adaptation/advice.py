@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.adaptations.states import State
-from app.dashboard.adaptation.told import text
+from app.dashboard.told import text
 from app.tables import AdaptationRow, RigRow
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.adaptations import curves
 from app.adaptations.states import State
 from app.dashboard.adaptation.stages import Begun
-from app.dashboard.adaptation.told import mapping, text
+from app.dashboard.told import mapping, text
 from app.tables import AdaptationEventRow
 
 _MOST = 100

@@ -1,9 +1,10 @@
 """What a checkpoint's metrics tell, read with care: a figure that is missing or odd is None; no page fails by it."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from app.dashboard.told import mapping, number, rows
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,16 @@ class Figures:
 
 def read(manifest: Mapping[str, Any]) -> Figures:
     """The figures of a checkpoint's manifest, whichever version of the service wrote it."""
-    metrics = _object(manifest.get("metrics"))
-    fused, plain = _object(metrics.get("fused")), _object(metrics.get("no_fusion"))
+    metrics = mapping(manifest.get("metrics"))
+    fused, plain = mapping(metrics.get("fused")), mapping(metrics.get("no_fusion"))
     return Figures(
         quality=_quality(metrics, plain, fused),
         cameras=_cameras(metrics, plain, fused),
         joints=_joints(plain, fused),
         pairs=_pairs(metrics, fused),
-        rivals=tuple(map(_rival, _rows(metrics.get("evidence")))),
-        repaired=_object(metrics.get("calibration")).get("repaired") is True,
-        extrinsics=str(_object(manifest.get("lineage")).get("extrinsics", "sent")),
+        rivals=tuple(map(_rival, rows(metrics.get("evidence")))),
+        repaired=mapping(metrics.get("calibration")).get("repaired") is True,
+        extrinsics=str(mapping(manifest.get("lineage")).get("extrinsics", "sent")),
     )
 
 
@@ -121,14 +122,14 @@ def _cameras(
     metrics: Mapping[str, Any], plain: Mapping[str, Any], fused: Mapping[str, Any]
 ) -> dict[str, CameraFigures]:
     before, after = _by_name(plain.get("per_camera"), "camera"), _by_name(fused.get("per_camera"), "camera")
-    repairs = _by_name(_object(metrics.get("calibration")).get("cameras"), "camera")
-    alone = _by_name(_object(metrics.get("fallback")).get("cameras"), "camera")
+    repairs = _by_name(mapping(metrics.get("calibration")).get("cameras"), "camera")
+    alone = _by_name(mapping(metrics.get("fallback")).get("cameras"), "camera")
     return {
         camera: CameraFigures(
             camera,
             _change(before.get(camera, {}), after.get(camera, {}), "jdr", 100),
-            _number(repairs.get(camera, {}).get("turned_degrees")),
-            _number(repairs.get(camera, {}).get("moved_mm")),
+            number(repairs.get(camera, {}).get("turned_degrees")),
+            number(repairs.get(camera, {}).get("moved_mm")),
             str(alone.get(camera, {}).get("reason", "")),
         )
         for camera in dict.fromkeys([*before, *after, *repairs])
@@ -149,19 +150,19 @@ def _joints(plain: Mapping[str, Any], fused: Mapping[str, Any]) -> tuple[JointFi
 
 def _pairs(metrics: Mapping[str, Any], fused: Mapping[str, Any]) -> dict[tuple[str, str], PairFigures]:
     dropped = {
-        (row.get("target"), row.get("source")): str(row.get("reason", ""))
-        for row in _rows(_object(metrics.get("fallback")).get("pairs"))
+        (str(row.get("target")), str(row.get("source"))): str(row.get("reason", ""))
+        for row in rows(mapping(metrics.get("fallback")).get("pairs"))
     }
     pairs = {}
-    for row in _rows(fused.get("per_pair")):
+    for row in rows(fused.get("per_pair")):
         target, source = str(row.get("target", "")), str(row.get("source", ""))
-        share = _number(row.get("hidden_in_target_seen_by_source"))
+        share = number(row.get("hidden_in_target_seen_by_source"))
         pairs[target, source] = PairFigures(
             target,
             source,
-            _number(row.get("gain")),
-            Change(_number(row.get("hidden_seen_jdr_before"), 100), _number(row.get("hidden_seen_jdr"), 100)),
-            Change(_number(row.get("epipolar_error_px_sent")), _number(row.get("epipolar_error_px"))),
+            number(row.get("gain")),
+            Change(number(row.get("hidden_seen_jdr_before"), 100), number(row.get("hidden_seen_jdr"), 100)),
+            Change(number(row.get("epipolar_error_px_sent")), number(row.get("epipolar_error_px"))),
             None if share is None else 100 * share,
             dropped.get((target, source), ""),
         )
@@ -171,34 +172,21 @@ def _pairs(metrics: Mapping[str, Any], fused: Mapping[str, Any]) -> dict[tuple[s
 def _rival(row: Mapping[str, Any]) -> Rival:
     return Rival(
         str(row.get("rival", "")).replace("_", " "),
-        _number(row.get("jdr_gain"), 100),
+        number(row.get("jdr_gain"), 100),
         _interval(row.get("interval")),
         str(row.get("verdict", "")),
     )
 
 
 def _change(plain: Mapping[str, Any], fused: Mapping[str, Any], name: str, times: float = 1) -> Change:
-    return Change(_number(plain.get(name), times), _number(fused.get(name), times))
+    return Change(number(plain.get(name), times), number(fused.get(name), times))
 
 
 def _interval(value: object) -> tuple[float, float] | None:
     """Both ends in percent."""
-    ends = [_number(end, 100) for end in value] if isinstance(value, list | tuple) else []
+    ends = [number(end, 100) for end in value] if isinstance(value, list | tuple) else []
     return (ends[0], ends[1]) if len(ends) == 2 and ends[0] is not None and ends[1] is not None else None
 
 
-def _number(value: object, times: float = 1) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return times * float(value) if is_number and isinstance(value, int | float) else None
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _rows(value: object) -> Iterable[Mapping[str, Any]]:
-    return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []
-
-
 def _by_name(value: object, name: str) -> dict[str, Mapping[str, Any]]:
-    return {str(row[name]): row for row in _rows(value) if name in row}
+    return {str(row[name]): row for row in rows(value) if name in row}

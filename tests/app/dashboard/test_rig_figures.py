@@ -70,6 +70,15 @@ def test_whatever_stands_in_a_manifest_is_read_without_an_error(manifest: dict[s
     assert all(value is None or isinstance(value, float) for value in numbers)
 
 
+def test_what_no_number_and_no_name_can_be_is_none() -> None:
+    odd = {
+        "fused": {"jdr": 10**400, "per_pair": [{"target": [], "gain": True}]},
+        "fallback": {"pairs": [{"target": []}]},
+    }
+    told = read({"metrics": odd})
+    assert (told.quality.jdr, [pair.gain for pair in told.pairs.values()]) == (Change(None, None), [None])
+
+
 def test_an_old_manifest_without_figures_has_none() -> None:
     told = read({"format": 1})
     assert (told.quality.jdr, told.joints, told.pairs, told.extrinsics) == (Change(None, None), (), {}, "sent")

@@ -1,9 +1,10 @@
 """Reading what some version of a worker wrote: what is missing or odd is None, and no page fails by it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+_ENDLESS = 1e300
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Figure:
 
 def number(value: object, times: float = 1) -> float | None:
     """A finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _ENDLESS:
         return None
     return times * float(value)
 
