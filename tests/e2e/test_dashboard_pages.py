@@ -91,7 +91,7 @@ def test_what_is_typed_stays_and_what_is_asked_is_about_what_is_there(
     page.get_by_role("button", name="Roll back …").click()
     with guarded.client(KEY) as client:
         client.roll_back(marked.rig)  # somebody else, meanwhile
-        expect(page.locator("#next-title + p")).to_contain_text("start the adaptation")
+        expect(page.locator("#next-title + p")).to_contain_text("no checkpoint is active")
         page.get_by_role("dialog").get_by_role("button", name="Roll back").dblclick()
         expect(page.get_by_role("dialog").get_by_role("alert")).to_have_count(1)
         page.keyboard.press("Escape")

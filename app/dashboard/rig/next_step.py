@@ -21,13 +21,14 @@ class LastJob:
 
 @dataclass(frozen=True)
 class Situation:
-    """What decides what is to be done."""
+    """What decides what is to be done; ``has_good`` where a promoted checkpoint could be activated."""
 
     rig: str
     archived: bool
     captures: int
     usable_capture: str | None
     has_active: bool
+    has_good: bool
     job: LastJob | None
     newest_refused: str | None
     drift_ratio: float | None
@@ -78,7 +79,7 @@ def _drifting(now: Situation, ratio: float, capture_page: str) -> NextStep:
         f"The views agree {ratio:.1f} times worse than when the checkpoint was judged.{told} "
         "Look whether a camera moved, then capture again."
     )
-    return NextStep("bad", "drifting", sentence, capture_page, "Drop new labelled frames")
+    return NextStep("warn", "drifting", sentence, capture_page, "Drop new labelled frames")
 
 
 def _serving(now: Situation) -> NextStep:
@@ -101,6 +102,9 @@ def _not_serving(now: Situation, capture_page: str) -> NextStep:
     if now.newest_refused:
         sentence = f"It is served without fusion: no checkpoint was promoted. {_reason(now.newest_refused)}"
         return NextStep("warn", "not promoted", sentence, "#advice", "What would help")
+    if now.has_good:
+        sentence = "It is served without fusion: no checkpoint is active. Activate one, or adapt again."
+        return NextStep("warn", "not active", sentence, "#checkpoints", "Look at the checkpoints")
     if now.usable_capture is not None:
         sentence = "Labelled frames are here; start the adaptation."
         return NextStep("warn", "not adapted", sentence, adapt=now.usable_capture)

@@ -208,6 +208,7 @@ def _situation(
         captures=len(captures),
         usable_capture=usable.row.id if usable else None,
         has_active=rig.active_checkpoint_id is not None,
+        has_good=any(entry.can_serve and entry.row.promoted for entry in entries),
         job=_last_job(session, rig.id),
         newest_refused=newest.row.reason or "No reason was told." if newest is not None and refused else None,
         drift_ratio=drift.ratio if drift is not None and drift.word == "drifting" else None,

@@ -122,8 +122,8 @@ def test_frames_too_few_to_judge_by_are_told_with_the_interval() -> None:
     assert advice(of=told(evidence=evidence)) == [f"Label more frames, so that there are more to judge by: {why}"]
 
 
-NEW = Situation("rig_1", archived=False, captures=0, usable_capture=None, has_active=False, job=None,
-                newest_refused=None, drift_ratio=None, views_used=None, cameras=4)  # fmt: skip
+NEW = Situation("rig_1", archived=False, captures=0, usable_capture=None, has_active=False, has_good=False,
+                job=None, newest_refused=None, drift_ratio=None, views_used=None, cameras=4)  # fmt: skip
 JOB = LastJob("ada_1", "running", "finetune", 0.4, "cap_1", "", "")
 
 
@@ -132,13 +132,14 @@ JOB = LastJob("ada_1", "running", "finetune", 0.4, "cap_1", "", "")
     [
         ({}, "no capture", "Drop about 50 labelled frames"),
         ({"captures": 1, "usable_capture": "cap_1"}, "not adapted", "start the adaptation"),
+        ({"captures": 1, "usable_capture": "cap_1", "has_good": True}, "not active", "no checkpoint is active"),
         ({"captures": 1}, "not adapted", "No labelled frames are left"),
         ({"captures": 1, "job": JOB}, "adapting", "finetune, 40%"),
         ({"captures": 1, "job": replace(JOB, state="queued")}, "adapting", "waits for a worker"),
         ({"captures": 1, "job": replace(JOB, state="failed", error="No memory.")}, "failed", "No memory."),
         ({"captures": 1, "newest_refused": "Not promoted: it is worse."}, "not promoted", "It is worse."),
         ({"captures": 1, "has_active": True}, "adapted", "All is well"),
-        ({"captures": 1, "has_active": True, "job": replace(JOB, state="failed", error="It")}, "failed", "as before"),
+        ({"captures": 1, "has_active": True, "job": replace(JOB, state="failed", error="No.")}, "failed", "as before"),
         (
             {"captures": 1, "has_active": True, "newest_refused": "Not promoted: alike."},
             "adapted",
