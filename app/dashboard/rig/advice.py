@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.dashboard.rig.figures import Figures
+from app.dashboard.rig.figures import BEHIND, TURNED, Figures
 from app.dashboard.rig.labels import LabelCounts
 
 SHOWN = 6
@@ -14,10 +14,8 @@ _RECOMMENDED_FRAMES, _FEW_FRAMES = 50, 25
 _FEW_VISIBLE = 12  # frames in which a camera sees a joint: with fewer, what it looks like there is hardly told
 _OFTEN_HIDDEN = 0.25
 _FEW_OF_OTHERS = 0.5
-_BEHIND = 5.0  # points of JDR
 _MOSTLY_DISTINCT = 0.75
 _SMALL_PART = 0.25  # of a view
-_TURNED = 2.0  # degrees
 _ALL_HIDDEN = 5.0  # percent of a camera's labels
 
 
@@ -152,7 +150,7 @@ def _joints_behind(figures: Figures) -> Iterator[Advice]:
     overall = figures.quality.jdr.after
     for row in figures.joints:
         after = row.jdr.after
-        if overall is not None and after is not None and overall - after >= _BEHIND:
+        if overall is not None and after is not None and overall - after >= BEHIND:
             yield Advice(
                 f"Label more frames of the {_words(row.joint)} in motion",
                 f"{after:.0f}% of its held-out labels are found, of all joints {overall:.0f}%",
@@ -167,7 +165,7 @@ def _cameras_behind(figures: Figures) -> Iterator[Advice]:
         if row.fallback:
             why = "it falls back to its own heatmaps: what the others make of them was worse"
             yield Advice(f"Check the calibration and timing of {row.camera}", why, 0.97, (row.camera,))
-        elif overall is not None and after is not None and overall - after >= _BEHIND:
+        elif overall is not None and after is not None and overall - after >= BEHIND:
             why = f"{after:.0f}% of its held-out labels are found, over all cameras {overall:.0f}%"
             yield Advice(
                 f"Label more people near and far in {row.camera}",
@@ -179,7 +177,7 @@ def _cameras_behind(figures: Figures) -> Iterator[Advice]:
 
 def _turned(figures: Figures) -> Iterator[Advice]:
     for row in figures.cameras.values():
-        if row.turned_degrees is not None and row.turned_degrees >= _TURNED:
+        if row.turned_degrees is not None and row.turned_degrees >= TURNED:
             yield Advice(
                 f"Calibrate {row.camera} again",
                 f"to fit the labels it had to be turned by {row.turned_degrees:.1f}°",

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.dashboard.rig.figures import CameraFigures, Change, Figures
+from app.dashboard.rig.figures import BEHIND, TURNED, CameraFigures, Change, Figures
 from app.dashboard.rig.labels import LabelCounts
-
-_TURNED, _BEHIND = 2.0, 5.0  # degrees; points of JDR
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,8 @@ def _state(told: CameraFigures, overall: float | None, labelled: int | None) -> 
         return "bad", "left to its own heatmaps"
     if labelled == 0:
         return "bad", "has no labels"
-    if told.turned_degrees is not None and told.turned_degrees >= _TURNED:
+    if told.turned_degrees is not None and told.turned_degrees >= TURNED:
         return "warn", f"turned by {told.turned_degrees:.1f}° to fit the labels"
-    if overall is not None and told.jdr.after is not None and overall - told.jdr.after >= _BEHIND:
+    if overall is not None and told.jdr.after is not None and overall - told.jdr.after >= BEHIND:
         return "warn", f"{told.jdr.after:.0f}% found, {overall:.0f}% over all"
     return "", ""

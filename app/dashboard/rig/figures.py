@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from app.dashboard.told import mapping, number, rows
+
+TURNED, BEHIND = 2.0, 5.0  # degrees, and points of JDR, from which on a camera or joint is told of
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,6 @@ class PairFigures:
     gain: float | None
     found: Change
     epipolar_px: Change
-    hidden_seen_share: float | None
     dropped: str = ""
 
 
@@ -87,8 +88,6 @@ class Figures:
     joints: tuple[JointFigures, ...]
     pairs: Mapping[tuple[str, str], PairFigures]
     rivals: tuple[Rival, ...]
-    repaired: bool
-    extrinsics: Literal["sent", "repaired", "labels"] | str
 
 
 def read(manifest: Mapping[str, Any]) -> Figures:
@@ -101,8 +100,6 @@ def read(manifest: Mapping[str, Any]) -> Figures:
         joints=_joints(plain, fused),
         pairs=_pairs(metrics, fused),
         rivals=tuple(map(_rival, rows(metrics.get("evidence")))),
-        repaired=mapping(metrics.get("calibration")).get("repaired") is True,
-        extrinsics=str(mapping(manifest.get("lineage")).get("extrinsics", "sent")),
     )
 
 
@@ -156,14 +153,12 @@ def _pairs(metrics: Mapping[str, Any], fused: Mapping[str, Any]) -> dict[tuple[s
     pairs = {}
     for row in rows(fused.get("per_pair")):
         target, source = str(row.get("target", "")), str(row.get("source", ""))
-        share = number(row.get("hidden_in_target_seen_by_source"))
         pairs[target, source] = PairFigures(
             target,
             source,
             number(row.get("gain")),
             Change(number(row.get("hidden_seen_jdr_before"), 100), number(row.get("hidden_seen_jdr"), 100)),
             Change(number(row.get("epipolar_error_px_sent")), number(row.get("epipolar_error_px"))),
-            None if share is None else 100 * share,
             dropped.get((target, source), ""),
         )
     return pairs

@@ -81,5 +81,5 @@ def test_what_no_number_and_no_name_can_be_is_none() -> None:
 
 def test_an_old_manifest_without_figures_has_none() -> None:
     told = read({"format": 1})
-    assert (told.quality.jdr, told.joints, told.pairs, told.extrinsics) == (Change(None, None), (), {}, "sent")
+    assert (told.quality.jdr, told.joints, told.pairs) == (Change(None, None), (), {})
     assert told.quality.jdr.delta is None

@@ -13,7 +13,7 @@ IDS = ("a", "b", "c")
 
 def pair(target: str, source: str, gain: float, found: float | None = None, dropped: str = "") -> PairFigures:
     told = Change() if found is None else Change(20.0, 20.0 + found)
-    return PairFigures(target, source, gain, told, Change(1.5, 0.5), None, dropped)
+    return PairFigures(target, source, gain, told, Change(1.5, 0.5), dropped)
 
 
 def test_labels_are_counted_by_pair_in_the_direction_of_help() -> None:
