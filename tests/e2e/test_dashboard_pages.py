@@ -54,6 +54,7 @@ def test_a_rig_is_found_and_rolled_back_with_the_keyboard_alone(
     page.keyboard.press("Enter")
     go_to(page, page.get_by_role("searchbox"))
     page.keyboard.type("onerror")
+    expect(page.get_by_role("caption")).to_have_text("1 rig found")
     go_to(page, page.get_by_role("link", name=MARKUP))
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(marked.pages["rig"]))
