@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -54,14 +53,10 @@ def ask(service: Service, rig: str, world: World, name: str = "000000", client: 
     assert answer.status_code == 200, answer.text
 
 
-def kept(service: Service, rig: str, expected: int) -> list[dict[str, Any]]:
-    """The frames, once there are as many as expected: they are stored beside the requests."""
-    for _ in range(200):
-        items = list(service.client.get(f"/v1/rigs/{rig}/request-frames").json()["items"])
-        if len(items) == expected:
-            break
-        time.sleep(0.01)
-    return items
+def kept(service: Service, rig: str) -> list[dict[str, Any]]:
+    """The frames, once all that was offered has been stored or let go."""
+    settle(service)
+    return list(service.client.get(f"/v1/rigs/{rig}/request-frames").json()["items"])
 
 
 def settle(service: Service) -> None:
@@ -84,8 +79,7 @@ def test_nothing_is_kept_unless_the_rig_allows_it(service: Service, world: World
     rig = service.register(world)
     assert service.client.get(f"/v1/rigs/{rig}").json()["request_frames_kept"] == 0
     ask(service, rig, world)
-    settle(service)
-    assert kept(service, rig, 0) == []
+    assert kept(service, rig) == []
     assert list(service.settings.uploads_dir.iterdir()) == []
 
 
@@ -96,7 +90,7 @@ def test_the_newest_first_frames_are_kept_as_they_came(service: Service, world: 
         ask(service, rig, world, name)
         settle(service)
         assert len(digests(service, rig)) == min(count, 2)
-    newest, older = kept(service, rig, 2)
+    newest, older = kept(service, rig)
     assert (newest["frame"], older["frame"], newest["kind"], newest["checkpoint"]) == ("ccc", "bb", "heatmaps", None)
     page = service.client.get(f"/v1/rigs/{rig}/request-frames", params={"limit": 1}).json()
     assert page["items"] == [newest]
@@ -120,7 +114,7 @@ def test_images_are_kept_byte_for_byte(service: Service, world: World) -> None:
     entries = payloads.frame_entries(rig, ["one", "two"])
     sent = payloads.files(frames=payloads.zipped(entries))
     assert service.client.post(f"/v1/rigs/{name}/poses", params={"view": "rig"}, files=sent).status_code == 200
-    (frame,) = kept(service, name, 1)
+    (frame,) = kept(service, name)
     assert (frame["frame"], frame["kind"]) == ("one", "images")
     with zipfile.ZipFile(io.BytesIO(service.app.state.artifacts.read(digests(service, name)[0]))) as zipped:
         found = {entry: zipped.read(entry) for entry in zipped.namelist()}
@@ -136,7 +130,7 @@ def test_frames_of_a_live_stream_are_kept_by_their_number(service: Service, worl
         for sequence in range(2):
             socket.send(one)
             assert json.loads(socket.recv(10))["sequence"] == sequence
-    assert [frame["frame"] for frame in kept(service, rig, 2)] == ["1", "0"]
+    assert [frame["frame"] for frame in kept(service, rig)] == ["1", "0"]
     service.client.delete(f"/v1/rigs/{rig}/request-frames")
 
 
@@ -152,7 +146,7 @@ def test_what_is_allowed_no_longer_is_deleted(service: Service, world: World) ->
     assert service.client.delete(f"/v1/rigs/{rig}/request-frames").status_code == 204
     assert held(service, names) == [False] * 3
     ask(service, rig, world, "gggg")
-    assert len(kept(service, rig, 1)) == 1
+    assert len(kept(service, rig)) == 1
     names = digests(service, rig)
     allow(service, rig, 0)
     assert (digests(service, rig), held(service, names)) == ([], [False])
@@ -239,9 +233,9 @@ def test_a_frame_that_cannot_be_kept_costs_no_poses(service: Service, world: Wor
         settle(service)
     finally:
         root.with_name("away").rename(root)
-    assert kept(service, rig, 0) == []
+    assert kept(service, rig) == []
     ask(service, rig, world)
-    assert len(kept(service, rig, 1)) == 1
+    assert len(kept(service, rig)) == 1
 
 
 def write_heatmaps(path: Path, world: World, heatmaps: NDArray[np.float32], order: Sequence[int] = (0, 1, 2)) -> None:
