@@ -125,7 +125,7 @@ class Calibration {
     if (this.isRegistering) return; // pressed twice is meant once
     tell(refused, "");
     try {
-      this.form.checkVolume();
+      this.form.check();
       this.isRegistering = true;
       const rig = await sendJson("/v1/rigs", this.form.document());
       this.isRegistered = true;

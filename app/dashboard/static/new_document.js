@@ -81,8 +81,9 @@ export class RigForm {
     }
   }
 
-  /** Throws Problem where a volume is half typed: the document has it as it was before. */
-  checkVolume() {
+  /** Throws Problem where there is no name yet, or a volume is half typed: the document has it as it was before. */
+  check() {
+    if (!this.field("name").value.trim()) throw new Problem(422, { detail: "The rig needs a name.", at: "name" });
     const good = this.corners.filter(({ value }) => value.trim() && !Number.isNaN(Number(value.replace(",", "."))));
     if (good.length === 6 || this.corners.every(({ value }) => !value.trim())) return;
     throw new Problem(422, { detail: "A volume is six numbers, or none.", at: "volume" });
