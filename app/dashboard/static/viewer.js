@@ -44,7 +44,7 @@ function go(place) {
 }
 
 async function load() {
-  let place, key, query;
+  let place, key, query, isShown;
   do {
     [place, key, query] = [state.place, state.frames[state.place].key, manner()];
     byId("tiles").classList.toggle("is-waiting", !store.has(key, query));
@@ -52,11 +52,13 @@ async function load() {
       const frame = await store.load(key, query);
       say("");
       show(frame);
+      isShown = true;
     } catch (error) {
-      say(error.message);
+      say(state.shown ? `${error.message} What is shown is still the frame before.` : error.message);
+      isShown = false;
     }
   } while (place !== state.place || query !== manner() || key !== state.frames[state.place].key);
-  byId("tiles").classList.remove("is-waiting");
+  byId("tiles").classList.toggle("is-waiting", !isShown);
   for (const next of [place + 1, place - 1, place + 2]) {
     if (state.frames[next]) store.load(state.frames[next].key, query).catch(() => {});
   }
