@@ -1,6 +1,7 @@
 """The end of an API process in order: not ready at once, no new work, and time for what is under way."""
 
 import asyncio
+import socket
 import time
 from types import FrameType
 
@@ -16,6 +17,7 @@ LINGER_S = 0.5
 _ALWAYS = {"/healthz", "/readyz", "/metrics"}
 _SERVICE_RESTART = 1012
 _CUT_AFTER_S = 2  # for connections whose request did not end by itself
+_FIRST_WORDS_S = 1.0  # for connections that were taken just before the end and have not asked yet
 
 log = structlog.get_logger(__name__)
 
@@ -121,3 +123,17 @@ class DrainingServer(uvicorn.Server):
                 log.info("drained", cut=draining.under_way, seconds=round(draining.lasted_s, 1))
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no connection any more, and answer who came just before; then end as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        until = time.monotonic() + (0 if self.force_exit else _FIRST_WORDS_S)
+        while time.monotonic() < until and any(_silent(each) for each in self.server_state.connections):
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+
+def _silent(connection: object) -> bool:
+    """Whether an HTTP connection has not been asked anything yet."""
+    return hasattr(connection, "cycle") and connection.cycle is None
