@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -60,9 +61,9 @@ def stored(context: WorkerContext, world: World) -> CaptureRow:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_url(new_database_url: Callable[[str], str]) -> str:
     """One kind of database is enough here."""
-    return f"sqlite:///{tmp_path}/rigfuse.db"
+    return new_database_url("sqlite")
 
 
 def heatmaps_at_once(context: WorkerContext, rig: Rig, capture: CaptureRow) -> np.ndarray:
