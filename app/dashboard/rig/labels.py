@@ -1,16 +1,18 @@
 """What a capture's labels show: which joints each camera sees, and which camera sees what another does not."""
 
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
+from cachetools import TTLCache, cached
 from numpy.typing import NDArray
 
 from app.artifacts import Artifacts
-from app.cache import Cache
 from app.captures.contents import Labels
 from models.errors import RigFuseError
 
 Counts = NDArray[np.int64]
+_KEPT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,19 @@ class LabelCounts:
         )
 
 
-_COUNTS: Cache[str, LabelCounts] = Cache(64)
-
-
 def count_labels(artifacts: Artifacts, sha256: str, cameras: int, joints: int) -> LabelCounts | None:
-    """The counts of the labels of that digest, counted once.
+    """The counts of the labels of that digest, counted once in a while.
 
     None where they are gone, damaged, or not of such a rig: a page goes on without them.
     """
+    counts = _counted(artifacts, sha256)
+    return counts if counts is not None and counts.visible.shape == (cameras, joints) else None
+
+
+# That a store is away is remembered too: pages are made anew every few seconds, and must not wait for it each time.
+@cached(TTLCache(64, _KEPT_S), lock=Lock())
+def _counted(artifacts: Artifacts, sha256: str) -> LabelCounts | None:
     try:
-        counts = _COUNTS.get(sha256, lambda: LabelCounts.of(Labels.from_bytes(artifacts.read(sha256)).visibility))
+        return LabelCounts.of(Labels.from_bytes(artifacts.read(sha256)).visibility)
     except (RigFuseError, OSError):
         return None
-    return counts if counts.visible.shape == (cameras, joints) else None

@@ -1,11 +1,14 @@
 """The matrix of pairs: which numbers stand where, in which colour, and what is left out."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from app.artifacts import ArtifactStore
+from app.captures.contents import Labels
 from app.dashboard.rig.figures import Change, PairFigures
-from app.dashboard.rig.labels import LabelCounts
+from app.dashboard.rig.labels import LabelCounts, count_labels
 from app.dashboard.rig.matrix import Cell, matrix
 
 IDS = ("a", "b", "c")
@@ -33,6 +36,21 @@ def test_labels_are_counted_by_pair_in_the_direction_of_help() -> None:
     assert [measure.key for measure in grid.measures] == ["shared", "lent"]
     assert [cell and cell.text for cell in grid.cells["lent"][0]] == [None, "1", "0"]
     assert [cell and cell.text for cell in grid.cells["shared"][1]] == ["3", None, "0"]
+
+
+def test_labels_in_a_store_that_is_away_are_not_asked_for_again_at_once(tmp_path: Path) -> None:
+    store = ArtifactStore((tmp_path / "store").as_uri())
+    labels = Labels(("0",), np.zeros((1, 3, 2, 2)), np.full((1, 3, 2), 2, np.uint8))
+    here, away = (store.put_bytes(replace(labels, frames=(name,)).to_bytes()) for name in ("1", "2"))
+    counts = count_labels(store, here, 3, 2)
+    assert counts is not None
+    assert counts.visible.tolist() == [[1, 1]] * 3
+    assert count_labels(store, here, 2, 2) is None  # of another rig
+    store.root.rename(tmp_path / "away")
+    assert count_labels(store, away, 3, 2) is None
+    assert count_labels(store, here, 3, 2) is counts
+    (tmp_path / "away").rename(store.root)
+    assert count_labels(store, away, 3, 2) is None
 
 
 def test_a_gain_is_green_a_loss_red_and_what_nobody_measured_a_dot() -> None:
