@@ -3,7 +3,8 @@
 import contextvars
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 
 import structlog
@@ -79,8 +80,9 @@ class Attempt:
         """Write what no report has told of the learning curves."""
         told = self._waiting.curves()
         if told:
-            with self._context.db.session() as session:
-                leases.renew(session, self.claim, self._context.settings.lease_s)
+            with self._reporting() as session:
+                if leases.renew(session, self.claim, self._context.settings.lease_s):
+                    self._cancelled.set()
                 curves.write(session, self.claim.adaptation_id, self.claim.attempt, told)
 
     def check(self) -> None:
@@ -94,15 +96,20 @@ class Attempt:
 
     def _report(self, stage: str, fraction: float, elapsed: float) -> None:
         eta = round(elapsed * (1 - fraction) / fraction, 1) if fraction >= _ETA_FROM else None
+        with self._reporting() as session:
+            if self._write_report(session, stage, round(fraction, 4), eta):
+                self._cancelled.set()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[Session]:
+        """A session for a report, which may be missed; whether the lease still holds is for the heartbeat to say."""
         try:
             with self._context.db.session() as session:
-                if self._write_report(session, stage, round(fraction, 4), eta):
-                    self._cancelled.set()
+                yield session
             self._waiting.written()
         except LeaseLost:
             self._lost.set()
         except SQLAlchemyError as error:
-            # A report may be missed; whether the lease still holds is for the heartbeat to say.
             log.warning("progress was not written", id=self.claim.adaptation_id, error=str(error))
 
     def _write_report(self, session: Session, stage: str, fraction: float, eta: float | None) -> bool:
