@@ -4,7 +4,7 @@ const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 /** How long ago, or how soon, a time is. */
-export function relative(when, now = Date.now()) {
+function relative(when, now = Date.now()) {
   let amount = (when - now) / 1000;
   if (Math.abs(amount) < 5) {
     return "now";
