@@ -2,7 +2,8 @@
 
 import { problemOf, signIn } from "./app.js";
 
-const KEPT = 16;
+const KEPT = 16, LEAST_KEPT = 6;
+const PICTURES = 192; // decoded, a megabyte each
 export const SIZE = 64;
 const PIXELS = SIZE * SIZE;
 
@@ -11,6 +12,7 @@ export class Frames {
   constructor(base) {
     this.base = base;
     this.kept = new Map();
+    this.most = KEPT;
   }
 
   /** {document, heat: {before, after}, pictures: ImageBitmap[]} of a frame. */
@@ -38,14 +40,22 @@ export class Frames {
     this.kept.delete(name);
     this.kept.set(name, found); // the newest stands last
     found.catch(() => this.kept.delete(name)); // it may do better the next time
-    if (this.kept.size > KEPT) this.kept.delete(this.kept.keys().next().value);
+    while (this.kept.size > this.most) this.forget();
     return found;
+  }
+
+  /** Lets go of the oldest, and of its pictures at once: what is shown was drawn already. */
+  forget() {
+    const [name, oldest] = this.kept.entries().next().value;
+    this.kept.delete(name);
+    oldest.then(({ pictures }) => pictures?.forEach((each) => each.close()), () => {});
   }
 
   async fetch(key, manner) {
     const place = `${this.base}/${key}`;
     const [document, packed] = await Promise.all([this.document(key, manner), bytes(`${place}/heatmaps?${manner}`)]);
     const { cameras, joints, pictures } = document, count = cameras.length * joints.length;
+    this.most = Math.max(LEAST_KEPT, Math.min(KEPT, Math.floor(PICTURES / cameras.length)));
     const heat = { before: new Heat(packed, 0, count, 2 * count), after: new Heat(packed, count, count, 2 * count) };
     const images = pictures ? cameras.map((_, camera) => picture(`${place}/pictures/${camera}?${manner}`)) : [];
     return { document, heat, pictures: await Promise.all(images) };
