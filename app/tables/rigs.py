@@ -1,6 +1,6 @@
 """Rigs, their captures and checkpoints, and which checkpoint serves."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.tables.base import Base, Counter, Document, Identifier, Sha256, Studio, utc_now
+from app.told import mapping, number
 
 
 def _inserted(context: DefaultExecutionContext, column: str) -> Any:
@@ -29,19 +30,17 @@ def searchable(rig_id: str, name: str, studio: str, tags: Sequence[str]) -> str:
     return "\n".join([name, studio, rig_id, *tags]).casefold()
 
 
+def _scores(context: DefaultExecutionContext, system: str) -> Mapping[str, Any]:
+    return mapping(mapping(_inserted(context, "manifest").get("metrics")).get(system))
+
+
 def _held_out_px(context: DefaultExecutionContext) -> float | None:
-    fused = (_inserted(context, "manifest").get("metrics") or {}).get("fused") or {}
-    value = fused.get("reprojection_median_px") or fused.get("reprojection_px")
-    return float(value) if value else None
+    fused = _scores(context, "fused")
+    return number(fused.get("reprojection_median_px")) or number(fused.get("reprojection_px")) or None
 
 
 def _score(system: str, name: str) -> Callable[[DefaultExecutionContext], float | None]:
-    def read(context: DefaultExecutionContext) -> float | None:
-        metrics = _inserted(context, "manifest").get("metrics") or {}
-        score: float | None = (metrics.get(system) or {}).get(name)
-        return score
-
-    return read
+    return lambda context: number(_scores(context, system).get(name))
 
 
 class RigRow(Base):

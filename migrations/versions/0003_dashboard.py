@@ -119,7 +119,16 @@ def _of_rig(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 def _scores(row: sa.Row[Any]) -> dict[str, Any]:
-    metrics = (row.manifest or {}).get("metrics") or {}
-    fused = metrics.get("fused") or {}
-    told = {column: (metrics.get(system) or {}).get(score) for column, (system, score) in SCORES.items()}
-    return {**told, "held_out_px": fused.get("reprojection_median_px") or fused.get("reprojection_px") or None}
+    metrics = _object(_object(row.manifest).get("metrics"))
+    fused = _object(metrics.get("fused"))
+    told = {column: _number(_object(metrics.get(system)).get(score)) for column, (system, score) in SCORES.items()}
+    held_out = _number(fused.get("reprojection_median_px")) or _number(fused.get("reprojection_px"))
+    return {**told, "held_out_px": held_out or None}
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -14,7 +14,7 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 
 from app.db import Database, after_commit
-from app.tables import ActivationRow, AdaptationEventRow, Base, CaptureRow, RigRow, new_id
+from app.tables import ActivationRow, AdaptationEventRow, Base, CaptureRow, CheckpointRow, RigRow, new_id
 
 
 @pytest.fixture
@@ -164,6 +164,30 @@ def test_counters_count_up_and_documents_keep_their_form(database: Database) -> 
         assert session.scalars(select(ActivationRow.id).order_by(ActivationRow.id)).all() == [1, 2, 3]
         assert session.get_one(RigRow, row.id).document == document
         assert session.scalars(select(AdaptationEventRow)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("metrics", "jdr", "held_out_px"),
+    [
+        ({"fused": {"jdr": 0.9, "reprojection_median_px": 4, "reprojection_px": 5.0}}, 0.9, 4.0),
+        ({"fused": {"jdr": 1, "reprojection_median_px": 0, "reprojection_px": 5.0}}, 1.0, 5.0),
+        ({"fused": {"jdr": "high", "reprojection_px": 0.0}}, None, None),
+        ({"fused": ["odd"]}, None, None),
+        (["odd"], None, None),
+    ],
+)
+def test_scores_to_sort_by_are_numbers_or_unknown(
+    database: Database, metrics: object, jdr: float | None, held_out_px: float | None
+) -> None:
+    with database.session() as session:
+        session.add(row := rig())
+        session.flush()
+        made = CheckpointRow(
+            id=new_id("ckp"), rig_id=row.id, method="m", seed=1, artifact_sha256="0" * 64, size_bytes=1,
+            manifest={"metrics": metrics},
+        )  # fmt: skip
+        session.add(made)
+    assert (made.jdr_after, made.held_out_px, made.jdr_before) == (jdr, held_out_px, None)
 
 
 def test_no_relationship_loads_by_itself() -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.adaptations.states import State
-from app.dashboard.told import text
 from app.tables import AdaptationRow, RigRow
+from app.told import text
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.dashboard.told import Figure, figure, mapping, number, rows, text
+from app.told import Figure, figure, mapping, number, rows, text
 from models.gate import RIVALS
 
 WIDTH = 120

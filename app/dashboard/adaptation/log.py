@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from app.adaptations import curves
 from app.adaptations.states import State
 from app.dashboard.adaptation.stages import Begun
-from app.dashboard.told import mapping, text
 from app.tables import AdaptationEventRow
+from app.told import mapping, text
 
 _MOST = 100
 _TONES = {State.SUCCEEDED: "good", State.FAILED: "bad", State.CANCELLED: "quiet", "waiting": "warn"}

@@ -13,8 +13,8 @@ from app.dashboard.adaptation import evidence, log
 from app.dashboard.adaptation.advice import Answer, answer
 from app.dashboard.adaptation.charts import Chart, charts
 from app.dashboard.adaptation.stages import Step, begun, steps
-from app.dashboard.told import mapping, number
 from app.tables import AdaptationRow, CaptureRow, CheckpointRow, RigRow
+from app.told import mapping, number
 from models.methods import METHODS
 
 TONES = {

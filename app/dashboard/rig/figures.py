@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.dashboard.told import mapping, number, rows
+from app.told import mapping, number, rows
 
 TURNED, BEHIND = 2.0, 5.0  # degrees, and points of JDR, from which on a camera or joint is told of
 
