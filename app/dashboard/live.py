@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app import auth
+from app.dashboard.static_files import static_files
 from app.db import Database
 from app.draining import Draining
 from app.tables import ActivationRow, AdaptationEventRow, AuditRow, CaptureRow, RigServingRow, WorkerRow
@@ -34,6 +35,7 @@ Render = Callable[[Session], str]
 def live(request: Request, database: Database, render: Render) -> StreamingResponse:
     """Stream what ``render`` makes of the database as its caller sees it, at first and whenever it changes.
 
+    Its events have the digest of the scripts and styles as their id: a page that has others is loaded anew.
     The stream ends where the caller's key is no longer good, and where this process is about to: the page then
     connects again, or asks its reader to sign in.
     """
@@ -47,7 +49,7 @@ def live(request: Request, database: Database, render: Render) -> StreamingRespo
 async def _stream(request: Request, database: Database, render: Render, draining: Draining) -> AsyncIterator[str]:
     sent, seen, took = "", None, 0.0
     made = spoken = asked = time.monotonic()
-    preface = f"retry: {_RECONNECT_MS}\n"
+    preface = f"retry: {_RECONNECT_MS}\nid: {static_files().digest}\n"
     while True:
         now = time.monotonic()
         if now - asked > ASK_AGAIN_S:

@@ -5,6 +5,7 @@
 import { tellTimes } from "./times.js";
 
 const AGAIN_MS = 3_000;
+const OWN = new URL(import.meta.url).pathname.split("/")[2]; // the digest of the scripts and styles that this page has
 const KEPT_OPEN = new Set(["DETAILS", "DIALOG"]);
 
 const newest = new WeakMap(); // the content last given to an element: what was kept from it then may be due later
@@ -42,6 +43,17 @@ function askAnew(element, dialog) {
   if (newest.has(element)) morph(element, newest.get(element));
 }
 
+/** Loads the page anew, once, where the service is of another version by now and nobody is busy; tells whether it does. */
+function loadsAnew(digest) {
+  const seen = sessionStorage.getItem("versions") ?? "";
+  if (!digest || digest === OWN || seen.includes(digest)) return false;
+  const fields = [...document.querySelectorAll("input, textarea")];
+  if (document.querySelector("dialog[open]") || fields.some((field) => field.value !== field.defaultValue)) return false;
+  sessionStorage.setItem("versions", `${seen} ${digest}`); // while versions are rolled out, processes differ
+  location.reload();
+  return true;
+}
+
 class Live {
   constructor(element, signIn) {
     Object.assign(this, { element, signIn, source: null, timer: 0 });
@@ -53,16 +65,16 @@ class Live {
       return;
     }
     this.source = new EventSource(this.element.dataset.live);
-    this.source.addEventListener("part", (event) => this.show(event.data));
+    this.source.addEventListener("part", (event) => this.show(event));
     this.source.onopen = () => tellOffline(false);
     this.source.onerror = () => this.failed();
   }
 
-  show(html) {
-    if (this.element.isConnected) {
-      morph(this.element, html);
-    } else {
+  show({ data, lastEventId }) {
+    if (!this.element.isConnected) {
       this.close();
+    } else if (!loadsAnew(lastEventId)) {
+      morph(this.element, data);
     }
   }
 

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from queue import Empty, Queue
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from keyholders import guarded, holder, make_key
 from running import Service
 
+from app.dashboard.static_files import static_files
 from app.settings import Settings
 from models.worlds import World
 
@@ -75,6 +77,11 @@ def test_a_part_comes_when_something_happened_and_not_before(service: Service, w
             page.part(QUIET_S)
         service.register(world, "<b>first</b>")
         assert "&lt;b&gt;first&lt;/b&gt;" in page.until("first")
+
+
+def test_a_part_says_which_styles_and_scripts_it_is_made_for(service: Service) -> None:
+    with service.client.stream("GET", "/live/rigs") as answer:
+        assert f"id: {static_files().digest}" in islice(answer.iter_lines(), 3)
 
 
 def test_a_studio_hears_of_its_own_rigs_only(service: Service, world: World) -> None:
