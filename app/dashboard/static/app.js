@@ -21,11 +21,10 @@ export function signIn() {
 /** The sentence of a problem, or one that says that none came. */
 export function problemOf(text, status) {
   try {
-    const problem = JSON.parse(text);
-    return problem.at ? `${problem.detail} (${problem.at})` : problem.detail;
-  } catch {
-    return `The service answered ${status}.`;
-  }
+    const { detail, at } = JSON.parse(text);
+    if (detail) return at ? `${detail} (${at})` : detail;
+  } catch { /* a proxy in between answers with a page of its own */ }
+  return `The service answered ${status}.`;
 }
 
 document.addEventListener("click", (event) => {
