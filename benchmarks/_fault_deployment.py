@@ -15,7 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
+from sqlalchemy import create_engine, select
 
+from app.tables import WorkerRow
 from benchmarks._api_process import free_port
 from benchmarks._fault_processes import ROOT, Child, postgres, wait_until
 from worker.broker import EmbeddedBroker
@@ -120,12 +122,25 @@ class Deployment:
         """Wait until the API and all that it needs answer."""
         wait_until(lambda: _answers(f"{self.url}/readyz"), within_s, "the service is not ready")
 
+    def wait_workers(self, within_s: float = 120) -> None:
+        """Wait until every worker has reported itself: from then on it ends in order when it is asked to."""
+        wait_until(self._workers_are_there, within_s, "not all workers report themselves")
+
     @contextlib.contextmanager
     def client(self, timeout: float = 60) -> Iterator[httpx.Client]:
         """An HTTP client with a key."""
         headers = {"Authorization": f"Bearer {self.key}"}
         with httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False) as client:
             yield client
+
+    def _workers_are_there(self) -> bool:
+        pids = {process.pid for name in self.workers if (process := self.children[name].process) is not None}
+        engine = create_engine(self.database_url)
+        try:
+            with engine.connect() as connection:
+                return pids <= set(connection.scalars(select(WorkerRow.pid).where(WorkerRow.stopped_at.is_(None))))
+        finally:
+            engine.dispose()
 
     def _start(self, child: Child) -> None:
         self.children[child.name] = child

@@ -20,6 +20,7 @@ def test_nothing_is_lost_or_done_twice_while_processes_are_killed(tmp_path: Path
     plan = Plan(seed, adaptations=4, pose_requests=40, studios=2, every_s=1.2, least_faults=6, most_faults=8)
     with Deployment(tmp_path) as deployment:
         outcome = storm(deployment, plan, FAULTS)
+        deployment.wait_workers()
     assert outcome.violations == []
     assert outcome.counts["pose requests answered"] == 40
     assert outcome.counts["adaptations succeeded"] >= 3  # of four, one of which may have been cancelled
