@@ -158,10 +158,11 @@ def test_what_needs_admin_is_what_cannot_be_undone_or_gives_rights(service: Serv
     assert {door for door, scope in scopes.items() if scope == "admin"} == {
         ("DELETE", "/v1/captures/{capture_id}"), ("DELETE", "/v1/checkpoints/{checkpoint_id}"),
         ("POST", "/v1/bundles"), ("POST", "/v1/keys"), ("GET", "/v1/keys"), ("GET", "/v1/keys/{key_id}"),
-        ("DELETE", "/v1/keys/{key_id}"), ("GET", "/v1/audit"),
+        ("DELETE", "/v1/keys/{key_id}"), ("GET", "/v1/audit"), ("DELETE", "/v1/rigs/{rig_id}/request-frames"),
     }  # fmt: skip
     assert {door for door, scope in scopes.items() if scope == "read" and door[0] not in {"GET", "HEAD"}} == {
-        ("OPTIONS", "/v1/uploads")
+        ("OPTIONS", "/v1/uploads"),
+        ("POST", "/v1/calibrations/inspect"),
     }
 
 
