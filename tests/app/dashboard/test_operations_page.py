@@ -1,5 +1,6 @@
 """The operations page: workers, queues, causes of failures and what needs somebody."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -24,6 +25,13 @@ def database(database_url: str) -> Database:
     made = Database(Settings(database_url=database_url).database_url)
     made.upgrade()
     return made
+
+
+@pytest.fixture
+def service(settings: Settings) -> Iterator[Service]:
+    """One of its own: its rigs are none that the API could describe."""
+    with serving(settings) as running:
+        yield running
 
 
 def test_what_the_database_tells_of_work(database: Database) -> None:
