@@ -1,9 +1,6 @@
 """What to do next with a rig, in one sentence."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-Tone = Literal["good", "warn", "bad", "busy", "quiet"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,8 @@ class Situation:
 
 @dataclass(frozen=True)
 class NextStep:
-    """A word for the state, what to do, and where; ``adapt`` is the capture to start with, where that is what to do."""
+    """What to do, and where; ``adapt`` is the capture to start with, where that is what to do."""
 
-    tone: Tone
-    word: str
     sentence: str
     link: str | None = None
     link_text: str = ""
@@ -52,24 +47,28 @@ def next_step(now: Situation) -> NextStep:
     """The one thing that matters most."""
     capture_page, job = f"/rigs/{now.rig}/capture", now.job
     if now.archived:
-        return NextStep(
-            "quiet", "archived", "This rig takes nothing new and serves no poses; all of it stays readable."
-        )
+        return NextStep("This rig takes nothing new and serves no poses; all of it stays readable.")
     if job is not None and job.state in {"queued", "running"}:
         return _running(job)
     if now.captures == 0 and not now.has_active:
         sentence = "Drop about 50 labelled frames, so that the cameras can learn to help each other."
-        return NextStep("quiet", "no capture", sentence, capture_page, "Drop labelled frames")
+        return NextStep(sentence, capture_page, "Drop labelled frames")
+    if job is not None and job.state == "failed":
+        return _failed(now, job)
     if now.drift_ratio is not None:
         return _drifting(now, now.drift_ratio, capture_page)
-    if now.has_active:
-        return _serving(now)
-    return _not_serving(now, capture_page)
+    return _serving(now) if now.has_active else _not_serving(now, capture_page)
 
 
 def _running(job: LastJob) -> NextStep:
     how = "waits for a worker" if job.state == "queued" else f"is under way: {job.stage}, {job.progress:.0%}"
-    return NextStep("busy", "adapting", f"An adaptation {how}.", f"/adaptations/{job.id}", "Watch it")
+    return NextStep(f"An adaptation {how}.", f"/adaptations/{job.id}", "Watch it")
+
+
+def _failed(now: Situation, job: LastJob) -> NextStep:
+    how = "It is served as before; the" if now.has_active else "The"
+    sentence = f"{how} last adaptation failed: {job.error or 'no cause was told.'}"
+    return NextStep(sentence, f"/adaptations/{job.id}", "Look at it, or try again")
 
 
 def _drifting(now: Situation, ratio: float, capture_page: str) -> NextStep:
@@ -79,37 +78,28 @@ def _drifting(now: Situation, ratio: float, capture_page: str) -> NextStep:
         f"The views agree {ratio:.1f} times worse than when the checkpoint was judged.{told} "
         "Look whether a camera moved, then capture again."
     )
-    return NextStep("warn", "drifting", sentence, capture_page, "Drop new labelled frames")
+    return NextStep(sentence, capture_page, "Drop new labelled frames")
 
 
 def _serving(now: Situation) -> NextStep:
-    if now.job is not None and now.job.state == "failed":
-        sentence = f"It is served as before; the last adaptation failed: {now.job.error or 'no cause was told.'}"
-        return NextStep("bad", "failed", sentence, f"/adaptations/{now.job.id}", "Look at it, or try again")
     if now.newest_refused:
         sentence = f"It is served well; the newest checkpoint was not promoted. {_reason(now.newest_refused)}"
-        return NextStep("good", "adapted", sentence, "#checkpoints", "Look at the checkpoints")
-    return NextStep(
-        "good", "adapted", "All is well. More labels make it better where it is weakest.", "#advice", "Where"
-    )
+        return NextStep(sentence, "#checkpoints", "Look at the checkpoints")
+    return NextStep("All is well. More labels make it better where it is weakest.", "#advice", "Where")
 
 
 def _not_serving(now: Situation, capture_page: str) -> NextStep:
-    job = now.job
-    if job is not None and job.state == "failed":
-        sentence = f"The last adaptation failed: {job.error or 'no cause was told.'}"
-        return NextStep("bad", "failed", sentence, f"/adaptations/{job.id}", "Look at it, or try again")
     if now.newest_refused:
         sentence = f"It is served without fusion: no checkpoint was promoted. {_reason(now.newest_refused)}"
-        return NextStep("warn", "not promoted", sentence, "#advice", "What would help")
+        return NextStep(sentence, "#advice", "What would help")
     if now.has_good:
         sentence = "It is served without fusion: no checkpoint is active. Activate one, or adapt again."
-        return NextStep("warn", "not active", sentence, "#checkpoints", "Look at the checkpoints")
+        return NextStep(sentence, "#checkpoints", "Look at the checkpoints")
     if now.usable_capture is not None:
         sentence = "Labelled frames are here; start the adaptation."
-        return NextStep("warn", "not adapted", sentence, adapt=now.usable_capture)
+        return NextStep(sentence, adapt=now.usable_capture)
     sentence = "No labelled frames are left; drop about 50 to adapt it."
-    return NextStep("warn", "not adapted", sentence, capture_page, "Drop labelled frames")
+    return NextStep(sentence, capture_page, "Drop labelled frames")
 
 
 def _reason(refusal: str) -> str:

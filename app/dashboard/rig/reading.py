@@ -16,6 +16,8 @@ from app.dashboard.rig.figures import Figures
 from app.dashboard.rig.labels import LabelCounts, count_labels
 from app.dashboard.rig.matrix import Matrix, matrix
 from app.dashboard.rig.next_step import LastJob, NextStep, Situation, next_step
+from app.dashboard.rigs.asked import Show
+from app.dashboard.rigs.standing import BADGES, standing_of
 from app.errors import Conflict
 from app.poses.rig_serving import Drift, RigServing, read_serving
 from app.rigs.repository import get_rig
@@ -55,6 +57,7 @@ class RigView:
     """The whole page."""
 
     rig: RigRow
+    standing: Show
     next: NextStep
     serving: RigServing
     figures: Figures | None
@@ -68,6 +71,11 @@ class RigView:
     cameras: Sequence[CameraLine]
     matrix: Matrix
     advice: Sequence[Advice]
+
+    @property
+    def badge(self) -> tuple[str, str]:
+        """How it stands, as the rigs page tells it: the badge's class and its word."""
+        return BADGES[self.standing]
 
     @property
     def scene(self) -> dict[str, Any]:
@@ -102,6 +110,7 @@ def read_rig(session: Session, artifacts: Artifacts, rig_id: str) -> RigView:
     figures, covered = told.figures if told else None, _covered(captures)
     return RigView(
         rig=rig,
+        standing=standing_of(session, rig.id),
         next=next_step(_situation(session, rig, entries, captures, serving)),
         serving=serving,
         figures=figures,

@@ -11,22 +11,11 @@ from app.dashboard.pages import HEADERS, Page, PageDep
 from app.dashboard.rigs.advice import Advice, advice
 from app.dashboard.rigs.asked import Asked, AskedDep, Show, Sort
 from app.dashboard.rigs.reading import Found, Line, Overview, find, overview
+from app.dashboard.rigs.standing import BADGES
 from app.deps import DatabaseDep, ReadSessionDep
 from app.workers.repository import alive
 
 router = APIRouter(include_in_schema=False)
-
-WORDS = {
-    Show.FAILED: ("bad", "Failed"),
-    Show.DRIFTING: ("warn", "Drifting"),
-    Show.NOT_PROMOTED: ("warn", "Not promoted"),
-    Show.NO_CHECKPOINT: ("quiet", "No checkpoint"),
-    Show.ADAPTING: ("busy", "Adapting"),
-    Show.NEVER_ASKED: ("quiet", "Never asked"),
-    Show.WELL: ("good", "Well served"),
-    Show.ARCHIVED: ("quiet", "Archived"),
-}
-"""How each standing is told: the badge's class and its word."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +46,7 @@ class View:
 
 def _context(page: Page, session: Session, asked: Asked) -> dict[str, object]:
     silence_s = page.request.app.state.settings.lease_s
-    return {"view": View.read(session, asked, silence_s), "words": WORDS, "Show": Show, "Sort": Sort}
+    return {"view": View.read(session, asked, silence_s), "badges": BADGES, "Show": Show, "Sort": Sort}
 
 
 @router.get("/")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, SQLColumnExpression, Subquery, and_, case, exists, not_, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
 from app.adaptations.states import State
 from app.dashboard.rigs.asked import Show, Sort
@@ -62,9 +62,26 @@ STANDING: ColumnElement[str] = case(
 )
 """One word for each rig: the first that holds."""
 
+BADGES: Mapping[Show, tuple[str, str]] = {
+    Show.FAILED: ("bad", "Failed"),
+    Show.DRIFTING: ("warn", "Drifting"),
+    Show.NOT_PROMOTED: ("warn", "Not promoted"),
+    Show.NO_CHECKPOINT: ("quiet", "No checkpoint"),
+    Show.ADAPTING: ("busy", "Adapting"),
+    Show.NEVER_ASKED: ("quiet", "Never asked"),
+    Show.WELL: ("good", "Well served"),
+    Show.ARCHIVED: ("quiet", "Archived"),
+}
+"""How each standing is told: the badge's class and its word."""
+
 TROUBLES = frozenset(_TROUBLE)
 _ALSO: Mapping[Show, ColumnElement[bool]] = {Show.DRIFTING: DRIFTING, Show.NO_CHECKPOINT: NO_CHECKPOINT}
 """What is looked for whatever else holds: a rig that drifts does so also while it is adapted anew."""
+
+
+def standing_of(session: Session, rig_id: str) -> Show:
+    """How one rig stands."""
+    return Show(session.execute(standings(STANDING).where(RigRow.id == rig_id)).scalar_one())
 
 
 def shown(show: Show) -> ColumnElement[bool]:

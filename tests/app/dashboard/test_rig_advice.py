@@ -128,31 +128,29 @@ JOB = LastJob("ada_1", "running", "finetune", 0.4, "cap_1", "", "")
 
 
 @pytest.mark.parametrize(
-    ("changed", "word", "sentence"),
+    ("changed", "sentence"),
     [
-        ({}, "no capture", "Drop about 50 labelled frames"),
-        ({"captures": 1, "usable_capture": "cap_1"}, "not adapted", "start the adaptation"),
-        ({"captures": 1, "usable_capture": "cap_1", "has_good": True}, "not active", "no checkpoint is active"),
-        ({"captures": 1}, "not adapted", "No labelled frames are left"),
-        ({"captures": 1, "job": JOB}, "adapting", "finetune, 40%"),
-        ({"captures": 1, "job": replace(JOB, state="queued")}, "adapting", "waits for a worker"),
-        ({"captures": 1, "job": replace(JOB, state="failed", error="No memory.")}, "failed", "No memory."),
-        ({"captures": 1, "newest_refused": "Not promoted: it is worse."}, "not promoted", "It is worse."),
-        ({"captures": 1, "has_active": True}, "adapted", "All is well"),
-        ({"captures": 1, "has_active": True, "job": replace(JOB, state="failed", error="No.")}, "failed", "as before"),
+        ({}, "Drop about 50 labelled frames"),
+        ({"captures": 1, "usable_capture": "cap_1"}, "start the adaptation"),
+        ({"captures": 1, "usable_capture": "cap_1", "has_good": True}, "no checkpoint is active"),
+        ({"captures": 1}, "No labelled frames are left"),
+        ({"captures": 1, "job": JOB}, "finetune, 40%"),
+        ({"captures": 1, "job": replace(JOB, state="queued")}, "waits for a worker"),
+        ({"captures": 1, "job": replace(JOB, state="failed", error="No memory.")}, "No memory."),
+        ({"captures": 1, "newest_refused": "Not promoted: it is worse."}, "It is worse."),
+        ({"captures": 1, "has_active": True}, "All is well"),
+        ({"captures": 1, "has_active": True, "job": replace(JOB, state="failed", error="No.")}, "as before"),
         (
             {"captures": 1, "has_active": True, "newest_refused": "Not promoted: alike."},
-            "adapted",
             "not promoted. Alike.",
         ),
-        ({"captures": 1, "has_active": True, "drift_ratio": 1.8}, "drifting", "1.8 times worse"),
-        ({"has_active": True, "drift_ratio": 1.8, "views_used": 2.5}, "drifting", "Only 2.5 of 4 views agree"),
-        ({"archived": True, "has_active": True, "drift_ratio": 2.0}, "archived", "takes nothing new"),
+        ({"captures": 1, "has_active": True, "drift_ratio": 1.8}, "1.8 times worse"),
+        ({"has_active": True, "drift_ratio": 1.8, "views_used": 2.5}, "Only 2.5 of 4 views agree"),
+        ({"archived": True, "has_active": True, "drift_ratio": 2.0}, "takes nothing new"),
     ],
 )
-def test_the_next_step_is_one_sentence(changed: dict[str, object], word: str, sentence: str) -> None:
+def test_the_next_step_is_one_sentence(changed: dict[str, object], sentence: str) -> None:
     step = next_step(replace(NEW, **changed))  # type: ignore[arg-type]
-    assert step.word == word
     assert sentence in step.sentence
     assert step.sentence.endswith(".")
-    assert word == "archived" or step.link or step.adapt
+    assert "archived" in changed or step.link or step.adapt
