@@ -16,6 +16,7 @@ import numpy as np
 from models.evaluation import Measures, rounded
 from models.intervals import Draws, Interval
 
+_ANYWHERE = (-np.inf, np.inf)
 ALIKE = 0.01  # of JDR: less is nothing that a person would notice
 _MAX_LABEL_ERROR_PX = 1.5  # of the median label, in heatmap pixels: several times what an annotator is off by
 _MAX_TURN_DEGREES = 10.0
@@ -98,14 +99,15 @@ class Evidence:
             ("mpjpe_mm", self.mpjpe_mm, 2),
         ):  # fmt: skip
             told[f"{name}_gain"] = rounded(gain.value, digits)
-            told["interval" if name == "jdr" else f"{name}_interval"] = bounds(gain, digits)
+            within = (-1.0, 1.0) if name.startswith("jdr") else _ANYWHERE
+            told["interval" if name == "jdr" else f"{name}_interval"] = bounds(gain, digits, within)
         return {**told, "chance_ahead": rounded(self.jdr.chance, 3), "verdict": self.verdict}
 
 
-def bounds(interval: Interval, digits: int = 4) -> list[float] | None:
-    """An interval's ends for JSON; None where it is unknown."""
+def bounds(interval: Interval, digits: int = 4, within: tuple[float, float] = _ANYWHERE) -> list[float] | None:
+    """An interval's ends for JSON, ``within`` what can be at all; None where it is unknown."""
     ends = [rounded(interval.low, digits), rounded(interval.high, digits)]
-    return None if None in ends else [float(end) for end in ends if end is not None]
+    return None if None in ends else [min(max(end, within[0]), within[1]) for end in ends if end is not None]
 
 
 def verdict(

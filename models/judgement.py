@@ -121,9 +121,10 @@ def _unseen(
 def _intervals(measured: Measures) -> dict[str, Any]:
     """The 95% intervals of a system's scores."""
     draws = Draws.of(len(measured.jdr))
+    scales = {"jdr": (4, 1.0), "jdr_hidden": (4, 1.0), "reprojection_px": (3, np.inf), "mpjpe_mm": (2, np.inf)}
     return {
-        f"{name}_interval": bounds(draws.mean(getattr(measured, name)), digits)
-        for name, digits in (("jdr", 4), ("jdr_hidden", 4), ("reprojection_px", 3), ("mpjpe_mm", 2))
+        f"{name}_interval": bounds(draws.mean(getattr(measured, name)), digits, (0.0, most))
+        for name, (digits, most) in scales.items()
     }
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from models.evaluation import Measures
-from models.gate import Evidence, verdict
+from models.gate import Evidence, bounds, verdict
 from models.intervals import Interval
 
 UNKNOWN = Interval(float("nan"), -np.inf, np.inf)
@@ -192,3 +192,10 @@ def test_evidence_is_the_paired_difference():
     assert told["interval"][0] < told["jdr_gain"] < told["interval"][1]
     assert told["verdict"] == "better"
     assert told["frames"] == 12
+
+
+def test_no_interval_is_told_beyond_what_can_be():
+    wide = Interval(0.97, 0.9, 1.034)
+    assert bounds(wide, 4, (-1.0, 1.0)) == [0.9, 1.0]
+    assert bounds(wide, 4) == [0.9, 1.034]
+    assert bounds(Interval(0.97, -np.inf, np.inf), 4, (-1.0, 1.0)) is None
