@@ -31,7 +31,7 @@ Observe = Callable[[Point], None]
 
 
 class Curves:
-    """Both curves of a phase of ``steps`` steps; without an observer nothing is measured for them."""
+    """Both curves of a phase of ``steps`` steps; without an observer nothing is told, nor due."""
 
     def __init__(self, observe: Observe | None, phase: str, steps: int, *, after: int = 0) -> None:
         self._observe, self._phase, self._after, self._steps = observe, phase, after, steps

@@ -3,14 +3,16 @@
 import json
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.dashboard.pages import NOBODY, Page
 from app.dashboard.sign_in import sign_in_url
 from app.problems import MEDIA_TYPE
 
+_KEPT = ("retry-after", "connection")
 _PROGRAMS = ("/v1/", "/metrics", "/healthz", "/readyz", "/openapi.json")
 
 
@@ -36,7 +38,10 @@ class ProblemPages:
         await self._app(scope, receive, hold_back)
         if problem:
             told = json.loads(b"".join(message.get("body", b"") for message in problem))
-            await _page(Request(scope), told)(scope, receive, send)
+            answer = _page(Request(scope), told)
+            kept = Headers(raw=problem[0]["headers"])
+            answer.headers.update({name: kept[name] for name in _KEPT if name in kept})
+            await answer(scope, receive, send)
 
 
 def _wants_page(scope: Scope) -> bool:
@@ -49,7 +54,7 @@ def _is_problem(start: Message) -> bool:
     return (b"content-type", MEDIA_TYPE.encode()) in [(name.lower(), value) for name, value in start["headers"]]
 
 
-def _page(request: Request, problem: dict[str, Any]) -> Any:
+def _page(request: Request, problem: dict[str, Any]) -> Response:
     if problem["status"] == 401:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(sign_in_url(wanted if request.method == "GET" else "/"), 303)

@@ -171,3 +171,11 @@ def test_a_problem_is_a_page_for_whoever_asked_for_one(service: Service) -> None
         assert "<script>" not in missing.text
         assert "default-src 'none'" in missing.headers["content-security-policy"]
         assert client.get("/v1/rigs/rig_0").headers["content-type"] == "application/problem+json"
+
+
+def test_a_page_of_a_problem_says_when_to_come_again(service: Service) -> None:
+    with holder(service, make_key(service, "read", requests_per_minute=1)["key"]) as client:
+        assert client.get("/", headers=PAGE).status_code == 200
+        late = client.get("/", headers=PAGE)
+    assert (late.status_code, int(late.headers["retry-after"]) > 0) == (429, True)
+    assert late.headers["content-type"].startswith("text/html")
