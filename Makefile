@@ -14,6 +14,10 @@ TESTS ?= tests
 # ONNX Runtime would otherwise report its use to its maker.
 export ORT_DISABLE_TELEMETRY := 1
 
+# The processes share the cores: threads that spin while they wait would take them from each other.
+test coverage: export OMP_NUM_THREADS ?= 1
+test coverage: export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help install demo test lint format bench coverage images browser vendor lock clean
 
 help:
