@@ -9,7 +9,7 @@ from running import Service
 
 import app.main  # noqa: F401 -- loads every module that may define an error
 from app.errors import HTTP_STATUS, http_status
-from app.problems import _place
+from app.problems import place_of
 from models.errors import InvalidRig, RigFuseError
 
 
@@ -47,7 +47,7 @@ def test_a_class_that_is_not_in_the_table_has_its_ancestors_status() -> None:
     ],
 )
 def test_places_read_like_code(location: tuple[int | str, ...], place: str | None) -> None:
-    assert _place(location) == place
+    assert place_of(location) == place
 
 
 @pytest.mark.parametrize(
