@@ -1,5 +1,6 @@
 """The Celery application: JSON only, ids only, a message is acknowledged when its work is done."""
 
+import threading
 from typing import Any
 
 import structlog
@@ -21,8 +22,14 @@ from worker.sweeper import Sweeper
 
 log = structlog.get_logger()
 
+
+def _say(text: str, *_: Any) -> None:
+    """What Celery says in the handler of a signal; the log's lock may be held by whom the signal interrupted."""
+    threading.Thread(target=log.info, args=(text,), name="handler's words").start()
+
+
 # Celery prints on a signal, past all logging; the log is to stay one JSON object a line.
-celery_worker.safe_say = lambda text, *_: log.info(text)  # type: ignore[attr-defined]
+celery_worker.safe_say = _say  # type: ignore[attr-defined]
 
 
 def create_celery(context: WorkerContext) -> Celery:

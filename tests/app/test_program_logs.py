@@ -34,7 +34,11 @@ def lines_of(command: list[str], folder: Path, until: str, **environment: str) -
             time.sleep(0.05)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+            process.wait()
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
