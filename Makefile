@@ -48,7 +48,7 @@ demo: $(STAMP)
 	$(BIN)/rigfuse demo --output demo-output $(DEMO_FLAGS)
 
 test: $(STAMP) browser
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 coverage: $(STAMP) browser
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
