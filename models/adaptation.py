@@ -64,25 +64,32 @@ def adapt(
     progress("split", 0.0)
     parts = _split(labelled, chosen.holdout, rng)
     learned = _LEARN[method](Task(rig, parts, chosen, rng, progress, device, spread, observe))
-    cameras = learned.cameras
-    draft = Checkpoint(
-        method=method, seed=seed, rig_digest=rig.digest, capture_digest=capture_digest, omega=learned.omega,
-        theta=learned.theta, left=learned.left, right=learned.right, gains=learned.gains.astype(np.float32),
-        R=np.stack([c.R for c in cameras.cameras]), t=np.stack([c.t for c in cameras.cameras]),
-        repaired=cameras is not rig, project=learned.may_project,
-        lineage={
-            "frames": len(labelled.frames), "doubt": round(doubt_from_labels(parts.seen), 4), **learned.lineage,
-            "device": device, "torch": str(torch.__version__),
-        },
-    )  # fmt: skip
+    lineage = {
+        "frames": len(labelled.frames), "doubt": round(doubt_from_labels(parts.seen), 4), **learned.lineage,
+        "device": device, "torch": str(torch.__version__),
+    }  # fmt: skip
+    draft = _draft(rig, learned, method=method, seed=seed, capture_digest=capture_digest, lineage=lineage)
     progress("evaluate", 0.7)
-    read = partial(_read_best, rig, cameras, parts, may_project=learned.may_project)
+    read = partial(_read_best, rig, learned.cameras, parts, may_project=learned.may_project)
     draft = read(draft)
     progress("evaluate", 0.8)
     frames = parts.seen if learned.may_project else parts.choose  # what has many numbers knows the others by heart
     draft = fall_back(rig, draft, frames, read)
     progress("evaluate", 0.85)
     return judge(rig, draft, parts.held_out, Serving(incumbent, used, chosen.allow_new_world), progress)
+
+
+def _draft(
+    rig: Rig, learned: Learned, *, method: str, seed: int, capture_digest: str, lineage: dict[str, Any]
+) -> Checkpoint:
+    """What was learned as a checkpoint, before anything is judged."""
+    cameras = learned.cameras
+    return Checkpoint(
+        method=method, seed=seed, rig_digest=rig.digest, capture_digest=capture_digest, omega=learned.omega,
+        theta=learned.theta, left=learned.left, right=learned.right, gains=learned.gains.astype(np.float32),
+        R=np.stack([c.R for c in cameras.cameras]), t=np.stack([c.t for c in cameras.cameras]),
+        repaired=cameras is not rig, project=learned.may_project, lineage=lineage,
+    )  # fmt: skip
 
 
 _LEARN: Mapping[str, Callable[[Task], Learned]] = {
